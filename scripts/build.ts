@@ -1,0 +1,23 @@
+// `npm run build`: compiles the published packages to their dist folders.
+import { spawnSync } from "node:child_process"
+import fs from "node:fs"
+import path from "node:path"
+import { root } from "./run-tests.ts"
+
+const published = ["cancellation", "testing"]
+
+for (const folder of published) {
+  // what was compiled from a source that is gone must not be published
+  fs.rmSync(path.join(root, "packages", folder, "dist"), { recursive: true, force: true })
+}
+const { status } = spawnSync(
+  process.execPath,
+  [
+    path.join(root, "node_modules/typescript/bin/tsc"),
+    "-b",
+    "--force",
+    ...published.map((folder) => `packages/${folder}/tsconfig.build.json`)
+  ],
+  { cwd: root, stdio: "inherit" }
+)
+process.exitCode = status ?? 1
