@@ -1,0 +1,104 @@
+/**
+ * What can go wrong between the library and a database.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The store did not answer, or answered that it cannot now. Worth trying again.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>(
+  "effect-cancellation/StoreUnavailable"
+)("StoreUnavailable", {
+  operation: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `The store could not do ${this.operation}. Is it reachable, and may this role do it?`
+  }
+}
+
+/**
+ * A row has a value it cannot have. Trying again will not help: the row must be mended.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MalformedRow extends Schema.TaggedError<MalformedRow>(
+  "effect-cancellation/MalformedRow"
+)("MalformedRow", {
+  /** What is wrong with which column. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `A row of the store is malformed: ${this.detail}`
+  }
+}
+
+/**
+ * There is no such run, and the store cannot note a stop for a run that has not begun.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RunNotFound extends Schema.TaggedError<RunNotFound>("effect-cancellation/RunNotFound")(
+  "RunNotFound",
+  { detail: Schema.String }
+) {
+  override get message(): string {
+    return `No such run: ${this.detail}`
+  }
+}
+
+/**
+ * This store cannot do this; its `supports` says so beforehand.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Unsupported extends Schema.TaggedError<Unsupported>("effect-cancellation/Unsupported")(
+  "Unsupported",
+  { operation: Schema.String }
+) {
+  override get message(): string {
+    return `This store does not support ${this.operation}; look at its \`supports\` first.`
+  }
+}
+
+/**
+ * An operation of a `MessageStore` failed; `reason` tells what a caller can do about it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MessageStoreError extends Schema.TaggedError<MessageStoreError>(
+  "effect-cancellation/MessageStoreError"
+)("MessageStoreError", {
+  reason: Schema.Union([StoreUnavailable, MalformedRow, RunNotFound, Unsupported])
+}) {
+  override get message(): string {
+    return this.reason.message
+  }
+}
+
+/**
+ * The error of a store that was asked for what it does not support.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const unsupported = (operation: string): MessageStoreError =>
+  new MessageStoreError({ reason: new Unsupported({ operation }) })
+
+/**
+ * The error of a store that did not do what it was asked, with what it said.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const unavailable = (operation: string, cause: unknown): MessageStoreError =>
+  new MessageStoreError({ reason: new StoreUnavailable({ operation, cause }) })

@@ -1,0 +1,90 @@
+/**
+ * A store made from one function that answers the flags of messages.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { messageKey, type MessageRef, type Run } from "../Message.ts"
+import type { MessageStore, StopLook } from "../MessageStore.ts"
+import { MalformedRow, MessageStoreError, unavailable, unsupported } from "../MessageStoreError.ts"
+import { StopRequest } from "../StopRequest.ts"
+
+/**
+ * A message's row, as a lookup answers it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LookupRow {
+  readonly ref: MessageRef
+  /** When the person pressed Stop: a `Date`, an ISO string or milliseconds since 1970, else null. */
+  readonly userAbortedAt?: unknown
+}
+
+export const makeLookupStore = <E>(
+  lookup: (refs: ReadonlyArray<MessageRef>) => Effect.Effect<ReadonlyArray<LookupRow>, E>
+): MessageStore["Service"] => ({
+  supports: {
+    runs: false,
+    stops: false,
+    find: false,
+    leases: false,
+    erasure: false,
+    hints: false
+  },
+  stopRequests: Effect.fnUntraced(function* (runs) {
+    const rows = yield* Effect.mapError(lookup(distinctRefs(runs)), (error) =>
+      unavailable("stopRequests", error)
+    )
+    return answer(runs, rows, yield* Clock.currentTimeMillis)
+  }),
+  startRuns: () => Effect.fail(unsupported("startRuns")),
+  requestStop: () => Effect.fail(unsupported("requestStop")),
+  advanceRuns: () => Effect.fail(unsupported("advanceRuns")),
+  findRuns: () => Effect.fail(unsupported("findRuns")),
+  renewLease: () => Effect.fail(unsupported("renewLease")),
+  sweepLost: Effect.fail(unsupported("sweepLost")),
+  forget: () => Effect.fail(unsupported("forget"))
+})
+
+const answer = (
+  runs: ReadonlyArray<Run>,
+  rows: ReadonlyArray<LookupRow>,
+  now: number
+): StopLook => {
+  const byMessage = new Map(rows.map((row) => [messageKey(row.ref), row]))
+  const requests: Array<StopLook["requests"][number]> = []
+  const gone: Array<Run> = []
+  const failures: Array<StopLook["failures"][number]> = []
+  for (const run of runs) {
+    const row = byMessage.get(messageKey(run.ref))
+    if (row === undefined) {
+      gone.push(run)
+      continue
+    }
+    if (row.userAbortedAt === null || row.userAbortedAt === undefined) continue
+    const userAbortedAt = toMillis(row.userAbortedAt)
+    if (userAbortedAt === undefined) {
+      const detail = `userAbortedAt of message ${run.ref.messageId} is neither a time nor null`
+      failures.push({ run, error: new MessageStoreError({ reason: new MalformedRow({ detail }) }) })
+      continue
+    }
+    requests.push({ run, request: StopRequest.make({ userAbortedAt, reason: "user" }) })
+  }
+  return { requests, gone, lost: [], failures, now }
+}
+
+const distinctRefs = (runs: ReadonlyArray<Run>): ReadonlyArray<MessageRef> =>
+  Array.from(new Map(runs.map((run) => [messageKey(run.ref), run.ref])).values())
+
+// "", false and 0 occur where a proxy or a careless serializer wrote them; none of them is a stop.
+const toMillis = (value: unknown): number | undefined => {
+  const millis =
+    value instanceof Date
+      ? value.getTime()
+      : typeof value === "string"
+        ? Date.parse(value)
+        : typeof value === "number"
+          ? value
+          : Number.NaN
+  return Number.isFinite(millis) && millis > 0 ? millis : undefined
+}
