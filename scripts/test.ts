@@ -4,6 +4,7 @@ import { execFileSync, spawn } from "node:child_process"
 import { printCounts, root, runTests } from "./run-tests.ts"
 
 interface Check {
+  readonly env?: Readonly<Record<string, string>>
   readonly name: string
   readonly commands: ReadonlyArray<ReadonlyArray<string>>
 }
@@ -29,7 +30,15 @@ const checks: ReadonlyArray<Check> = [
       [tsc, "-p", "scripts"]
     ]
   },
-  { name: "type tests", commands: [[node, "node_modules/tstyche/dist/bin.js"]] },
+  {
+    name: "type tests",
+    commands: [[node, "node_modules/tstyche/dist/bin.js", "--config", ".tstyche.json"]],
+    // TypeScript 7 has no API for tools; without this tstyche would download a TypeScript by itself
+    env: {
+      TSTYCHE_TYPESCRIPT_MODULE: import.meta.resolve("typescript-6"),
+      TSTYCHE_NO_INTERACTIVE: "true"
+    }
+  },
   { name: "examples in docs", commands: [[node, "scripts/check-examples.ts"]] },
   { name: "dead code", commands: [[node, "node_modules/knip/bin/knip.js"]] },
   { name: "lint", commands: [[node, "node_modules/oxlint/bin/oxlint"]] },
@@ -37,10 +46,14 @@ const checks: ReadonlyArray<Check> = [
   { name: "imports", commands: [[node, "scripts/check-imports.ts"]] }
 ]
 
-const runCommand = (command: ReadonlyArray<string>) =>
+const runCommand = (command: ReadonlyArray<string>, env: Check["env"]) =>
   new Promise<{ readonly ok: boolean; readonly output: string }>((resolve) => {
     const [file = "", ...args] = command
-    const child = spawn(file, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(file, args, {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env }
+    })
     let output = ""
     child.stdout.on("data", (data) => (output += data))
     child.stderr.on("data", (data) => (output += data))
@@ -53,7 +66,7 @@ const runCheck = async (check: Check): Promise<boolean> => {
   const start = performance.now()
   const outputs: Array<string> = []
   for (const command of check.commands) {
-    const { ok, output } = await runCommand(command)
+    const { ok, output } = await runCommand(command, check.env)
     if (!ok) outputs.push(output.trimEnd())
   }
   const seconds = ((performance.now() - start) / 1000).toFixed(1)
