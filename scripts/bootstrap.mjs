@@ -142,11 +142,12 @@ const runInstall = () =>
     let output = ""
     child.stdout.on("data", (data) => (output += data))
     child.stderr.on("data", (data) => (output += data))
-    let stoppedBy = undefined
+    let stoppedBy
     const stop = (signal) => {
       stoppedBy = signal
       try {
-        process.kill(process.platform === "win32" ? child.pid : -child.pid, "SIGTERM")
+        if (process.platform === "win32" || child.pid === undefined) child.kill()
+        else process.kill(-child.pid, "SIGTERM")
       } catch {
         // it has ended by itself
       }
