@@ -132,8 +132,16 @@ const runInstall = () =>
   new Promise((resolve) => {
     const child = spawn("npx", ["--yes", pnpm, "install", "--frozen-lockfile"], {
       cwd: root,
-      // CI: pnpm asks nothing
-      env: { ...process.env, PATH: outerPath(), CI: "true", npm_config_update_notifier: "false" },
+      env: {
+        ...process.env,
+        PATH: outerPath(),
+        // pnpm asks nothing
+        CI: "true",
+        npm_config_update_notifier: "false",
+        // without a network npm would try for more than a minute
+        npm_config_fetch_retry_mintimeout: "1000",
+        npm_config_fetch_retry_maxtimeout: "5000"
+      },
       stdio: ["ignore", "pipe", "pipe"],
       shell: process.platform === "win32",
       // a group of its own, to end it as a whole
