@@ -223,9 +223,17 @@ const install = async () => {
 // handing over
 // ---------------------------------------------------------------------------------------------
 
+// npm passes a SIGTERM on to the shell between it and us, which may die of it and tell nobody
+const parentAtStart = process.ppid
+const lostNpm = () =>
+  process.env.npm_lifecycle_event !== undefined && process.ppid !== parentAtStart
+
+// a process group is signalled by its negative id; Windows has none
+const sign = process.platform === "win32" ? "" : "-"
+
 // The script ends with us, even if we are killed.
 const orphanGuard = `data:text/javascript,${encodeURIComponent(
-  'process.on("disconnect",()=>process.kill(process.pid,"SIGTERM"));process.channel?.unref()'
+  `process.on("disconnect",()=>process.kill(${sign}process.pid,"SIGTERM"));process.channel?.unref()`
 )}`
 
 const run = (script, args) =>
@@ -238,7 +246,7 @@ const run = (script, args) =>
       },
       stdio: ["inherit", "inherit", "inherit", "ipc"],
       // A group of its own: on Ctrl-C the terminal signals everyone in our group and npm signals us
-      // once more, but the script shall hear it once.
+      // once more, but the script and what it started shall hear it once.
       detached: process.platform !== "win32"
     })
     child.channel?.unref()
@@ -247,9 +255,18 @@ const run = (script, args) =>
       const now = Date.now()
       if (now - (heard.get(signal) ?? 0) < 500) return
       heard.set(signal, now)
-      child.kill(signal)
+      try {
+        process.kill(Number(`${sign}${child.pid}`), signal)
+      } catch {
+        // it has ended by itself
+      }
     }
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, forward)
+    const watch = setInterval(() => {
+      if (!lostNpm()) return
+      clearInterval(watch)
+      forward("SIGTERM")
+    }, 100)
     child.on("error", (error) => {
       say(error.message)
       resolve(1)
