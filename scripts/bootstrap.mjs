@@ -67,9 +67,9 @@ const isAlive = (pid) => {
 const isAbandoned = (file) => {
   try {
     const age = Date.now() - fs.statSync(file).mtimeMs
-    const pid = Number(fs.readFileSync(file, "utf8"))
+    const pids = fs.readFileSync(file, "utf8").split(" ").map(Number)
     // an empty file is one whose writer has not written its pid yet
-    return age > 60_000 || (age > 2_000 && !(pid > 0 && isAlive(pid)))
+    return age > 300_000 || (age > 2_000 && !pids.some((pid) => pid > 0 && isAlive(pid)))
   } catch {
     return false
   }
@@ -147,6 +147,8 @@ const runInstall = () =>
       // a group of its own, to end it as a whole
       detached: process.platform !== "win32"
     })
+    // if we are killed, pnpm goes on, and holds the lock
+    fs.writeFileSync(lockFile, `${process.pid} ${child.pid ?? ""}`)
     let output = ""
     child.stdout.on("data", (data) => (output += data))
     child.stderr.on("data", (data) => (output += data))
