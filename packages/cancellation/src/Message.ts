@@ -99,12 +99,12 @@ export class InvalidRef extends Schema.TaggedError<InvalidRef>("effect-cancellat
  * Names one message of one chat of one tenant.
  *
  * Without `companyId` or `userId` the ref belongs to the tenant `default`, and matches that tenant's
- * rows only, never any. `MessageRef.make` throws on a bad id; at an edge use {@link MessageRef.decode}.
+ * rows only, never any.
  *
  * ```ts
  * import { MessageRef } from "effect-cancellation"
  *
- * const ref = MessageRef.make({ chatId: "chat-1", messageId: "message-7" })
+ * const ref = MessageRef.of({ chatId: "chat-1", messageId: "message-7" })
  * ```
  *
  * @category models
@@ -116,6 +116,14 @@ export class MessageRef extends Schema.Class<MessageRef>("effect-cancellation/Me
   chatId: ChatId,
   messageId: MessageId
 }) {
+  /** A ref of ids known to be right; throws on a bad one. At an edge use {@link MessageRef.decode}. */
+  static readonly of = (ids: {
+    readonly companyId?: string
+    readonly userId?: string
+    readonly chatId: string
+    readonly messageId: string
+  }): MessageRef => Schema.decodeSync(MessageRef)(ids)
+
   /** Reads a ref from anything that came from outside; fails with {@link InvalidRef}. */
   static readonly decode = (input: unknown): Effect.Effect<MessageRef, InvalidRef> =>
     Effect.mapError(
@@ -128,11 +136,11 @@ export class MessageRef extends Schema.Class<MessageRef>("effect-cancellation/Me
  * One attempt to write one message.
  *
  * ```ts
- * import { MessageRef, Run } from "effect-cancellation"
+ * import { MessageRef, Run, RunId } from "effect-cancellation"
  *
  * const run = Run.make({
- *   ref: MessageRef.make({ chatId: "chat-1", messageId: "message-7" }),
- *   runId: "attempt-1"
+ *   ref: MessageRef.of({ chatId: "chat-1", messageId: "message-7" }),
+ *   runId: RunId.make("attempt-1")
  * })
  * ```
  *

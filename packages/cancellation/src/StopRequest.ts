@@ -90,7 +90,7 @@ export class StopRequest extends Schema.Class<StopRequest>("effect-cancellation/
  * import { MessageRef, StopTarget } from "effect-cancellation"
  *
  * const target = StopTarget.cases.Message.make({
- *   ref: MessageRef.make({ chatId: "chat-1", messageId: "message-7" })
+ *   ref: MessageRef.of({ chatId: "chat-1", messageId: "message-7" })
  * })
  * ```
  *

@@ -54,26 +54,12 @@ export interface StopSignalService {
 
 const none: StopSignalService = { publish: () => Effect.void, hints: Stream.never }
 
-/**
- * The signal a `MessageRepo` listens to. By default there is none, and stops are found by polling.
- *
- * @category services
- * @since 0.1.0
- */
-export const StopSignal = Object.assign(
-  Context.Reference<StopSignalService>("effect-cancellation/StopSignal", {
-    defaultValue: () => none
-  }),
-  {
-    /** A signal within this process's memory: for tests, and for several repos in one process. */
-    get layerMemory(): Layer.Layer<never> {
-      return layerMemory
-    }
-  }
-)
+const reference = Context.Reference<StopSignalService>("effect-cancellation/StopSignal", {
+  defaultValue: () => none
+})
 
 const layerMemory: Layer.Layer<never> = Layer.effect(
-  StopSignal,
+  reference,
   Effect.gen(function* () {
     const hints = yield* Effect.acquireRelease(PubSub.unbounded<StopHint>(), PubSub.shutdown)
     return {
@@ -83,3 +69,14 @@ const layerMemory: Layer.Layer<never> = Layer.effect(
     }
   })
 )
+
+/**
+ * The signal a `MessageRepo` listens to. By default there is none, and stops are found by polling.
+ *
+ * `StopSignal.layerMemory` is one within this process's memory: for tests, and for several repos in
+ * one process.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const StopSignal = Object.assign(reference, { layerMemory })

@@ -1,0 +1,225 @@
+/**
+ * Runs and stops, with their meaning: a store, a signal, and the one feed between them.
+ *
+ * Hints, time-outs, batching, retries of last writes and the lease exist once, here, for all runs of
+ * a process. Provide one repo outside the runs; each built repo has a feed of its own.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { makeAttempts } from "./internal/attempts.ts"
+import type { Detection } from "./internal/detection.ts"
+import { makeFeed } from "./internal/feed.ts"
+import { makeLeaseHolder } from "./internal/lease.ts"
+import { count, notNegative, positive } from "./internal/settings.ts"
+import { openWatch, type Watch } from "./internal/watch.ts"
+import { annotations, makeWrites } from "./internal/writes.ts"
+import { ProcessId, type Run } from "./Message.ts"
+import { type ForgetQuery, MessageStore, type RunQuery } from "./MessageStore.ts"
+import type { MessageStoreError } from "./MessageStoreError.ts"
+import type { RunRecord, StopIntent, StopReceipt, StopTarget } from "./StopRequest.ts"
+import { StopSignal } from "./StopSignal.ts"
+
+/**
+ * Settings of a repo. A value that cannot work kills the layer with `InvalidSetting`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageRepoOptions {
+  /** After this a call to the store counts as failed and is not waited for. Default 5 seconds. */
+  readonly pollTimeout?: Duration.Input | undefined
+  /** Most runs in one statement. Default 1,000. */
+  readonly chunkSize?: number | undefined
+  /** How long a process may be silent before its runs are called lost. Default 30 seconds. */
+  readonly leaseTtl?: Duration.Input | undefined
+  /** For how long last writes are tried again through an outage. Default 30 seconds. */
+  readonly finalWriteTimeout?: Duration.Input | undefined
+  /** Cancels runs (reason `unreachable`) that no look has reached for this long. Default: never. */
+  readonly maxBlind?: Duration.Input | undefined
+  /** The name of this process in the store. Default: a new random one. */
+  readonly processId?: ProcessId | undefined
+}
+
+/**
+ * What the rest of a program asks of runs and stops.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class MessageRepo extends Context.Service<
+  MessageRepo,
+  {
+    /**
+     * Asks a run to stop, and tells the machines that may run it. Answers one receipt a run; pressing
+     * Stop twice is once. Fails if the stop could not be stored: then it is not asked.
+     */
+    readonly requestStop: (
+      target: StopTarget,
+      intent: StopIntent
+    ) => Effect.Effect<ReadonlyArray<StopReceipt>, MessageStoreError>
+
+    /** Finds runs, oldest first; `receiptOf` makes a receipt of each. */
+    readonly findRuns: (
+      query: RunQuery
+    ) => Effect.Effect<ReadonlyArray<RunRecord>, MessageStoreError>
+
+    /** Erases runs and stops; answers how many runs. A run that is still watched is cancelled. */
+    readonly forget: (query: ForgetQuery) => Effect.Effect<number, MessageStoreError>
+
+    /**
+     * Prepares for the end of the process: no new runs (they are cancelled as they begin), those
+     * under way may end within `timeout`, what is left is cancelled with the reason `shutdown`, last
+     * writes are waited for (at most `finalWriteTimeout`), and the feed closes. Call it from your own
+     * signal handler; the library installs none.
+     */
+    readonly drain: (options: { readonly timeout: Duration.Input }) => Effect.Effect<void>
+
+    /**
+     * Keeps this process's lease, and marks runs of dead processes as lost, while the scope is open,
+     * even while nothing runs here. A process with runs does so anyway.
+     */
+    readonly sweepLost: Effect.Effect<void, never, Scope.Scope>
+
+    /** Opens a run; for `CancellationWatcher`, which closes it with its scope. */
+    readonly watch: (options: {
+      readonly run: Run
+      readonly pollInterval: Duration.Duration
+      readonly detection: Detection
+    }) => Effect.Effect<Watch>
+  }
+>()("effect-cancellation/MessageRepo") {
+  /** A repo on the store and the signal in the context. */
+  static readonly layer = (
+    options?: MessageRepoOptions
+  ): Layer.Layer<MessageRepo, never, MessageStore> =>
+    Layer.effect(
+      this,
+      Effect.suspend(() => make(options))
+    )
+
+  /** A repo on a store of its own in memory; for tests, and for programs of one process. */
+  static readonly layerMemory = (options?: MessageRepoOptions): Layer.Layer<MessageRepo> =>
+    Layer.provide(this.layer(options), MessageStore.layerMemory())
+}
+
+const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
+  const store = yield* MessageStore
+  const signal = yield* StopSignal
+  const pollTimeout = yield* positive("pollTimeout", options.pollTimeout ?? "5 seconds")
+  const chunkSize = yield* count("chunkSize", options.chunkSize ?? 1000)
+  const ttl = yield* positive("leaseTtl", options.leaseTtl ?? "30 seconds")
+  const finalWriteTimeout = yield* positive(
+    "finalWriteTimeout",
+    options.finalWriteTimeout ?? "30 seconds"
+  )
+  const maxBlind =
+    options.maxBlind === undefined ? undefined : yield* positive("maxBlind", options.maxBlind)
+  const owner = options.processId ?? ProcessId.make(globalThis.crypto.randomUUID())
+
+  const context = yield* Effect.context<never>()
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const attempts = makeAttempts(pollTimeout)
+  const lease = store.supports.leases ? { owner, ttl } : undefined
+  const common = { store, scope, context, attempts, chunkSize, finalWriteTimeout, lease }
+  const feed = makeFeed({ ...common, pollTimeout, maxBlind })
+  const writes = makeWrites(common)
+  const leaseHolder = lease === undefined ? undefined : makeLeaseHolder({ ...common, lease })
+
+  const open = new Set<Watch>()
+  const nothingOpen = Latch.makeUnsafe(true)
+  let draining = false
+
+  const ask = <A>(operation: string, call: Effect.Effect<A, MessageStoreError>) =>
+    Effect.flatten(attempts.make(operation, call))
+
+  // A signal that hangs must not keep the person who pressed Stop waiting.
+  const publish = (run: Run) =>
+    signal.publish(run).pipe(
+      Effect.timeout(pollTimeout),
+      Effect.catchCause((cause) =>
+        Effect.annotateLogs(Effect.logWarning("A hint was not published", cause), annotations(run))
+      ),
+      Effect.forkIn(scope, { startImmediately: true }),
+      Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), "1 second"))
+    )
+
+  const tell = (receipt: StopReceipt) => {
+    if (receipt._tag !== "Requested" && receipt._tag !== "Observed") return Effect.void
+    const here = feed.hint(receipt.run)
+    return store.supports.hints ? here : Effect.andThen(here, publish(receipt.run))
+  }
+
+  let resubscriptions = 0
+  const listen = Effect.suspend(() => (resubscriptions > 0 ? feed.lookAtAll : Effect.void)).pipe(
+    Effect.andThen(
+      Stream.runForEach(signal.hints, (hint) => {
+        resubscriptions = 1
+        return hint._tag === "Hint" ? feed.hint(hint.run) : feed.lookAtAll
+      })
+    ),
+    Effect.catchCause((cause) =>
+      Effect.logWarning("The signal failed; subscribing again", Cause.squash(cause))
+    ),
+    Effect.andThen(
+      Effect.suspend(() => Effect.sleep(Math.min(100 * 2 ** resubscriptions++, 5000)))
+    ),
+    Effect.forever
+  )
+  yield* Effect.forkIn(listen, scope)
+
+  const whenNothingIsOpen = (limit: Duration.Duration) =>
+    Effect.timeoutOption(nothingOpen.await, limit)
+
+  // Cancels what runs, then waits for it to end and for its last writes.
+  const end = Effect.gen(function* () {
+    const left = Array.from(open)
+    yield* Effect.forEach(left, (watch) => watch.cancel("shutdown"), { discard: true })
+    if (Option.isNone(yield* whenNothingIsOpen(finalWriteTimeout))) {
+      yield* Effect.logWarning(`Drain: ${open.size} runs did not end after their interrupt`)
+    }
+    yield* writes.flush(finalWriteTimeout)
+    yield* Scope.close(scope, Exit.void)
+  })
+
+  yield* Effect.addFinalizer(() => writes.flush(finalWriteTimeout))
+
+  return MessageRepo.of({
+    requestStop: (target, intent) =>
+      Effect.tap(ask("requestStop", store.requestStop(target, intent)), (receipts) =>
+        Effect.forEach(receipts, tell, { discard: true })
+      ),
+    findRuns: (query) => ask("findRuns", store.findRuns(query)),
+    forget: (query) => ask("forget", store.forget(query)),
+    drain: Effect.fn("MessageRepo.drain")(function* ({ timeout }) {
+      draining = true
+      yield* whenNothingIsOpen(yield* notNegative("timeout", timeout))
+      yield* end
+    }),
+    sweepLost:
+      leaseHolder === undefined
+        ? Effect.void
+        : Effect.acquireRelease(leaseHolder.hold, () => leaseHolder.release),
+    watch: (run) =>
+      Effect.suspend(() => {
+        nothingOpen.closeUnsafe()
+        const onClose = Effect.sync(() => {
+          if (open.size === 0) nothingOpen.openUnsafe()
+        })
+        return Effect.tap(
+          openWatch({ store, feed, writes, lease: leaseHolder, open, onClose }, run),
+          (watch) => (draining ? watch.cancel("shutdown") : Effect.void)
+        )
+      })
+  })
+})

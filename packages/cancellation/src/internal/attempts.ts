@@ -1,0 +1,84 @@
+/**
+ * Calls to a store that may hang.
+ *
+ * Each call runs in a fiber of its own. After the time limit, or when its caller is interrupted, the
+ * call is interrupted and not waited for: a driver that resists interruption must hold up neither
+ * the feed nor the agent. Such leftovers are counted; with two of them no further call is made.
+ */
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import { type MessageStoreError, unavailable } from "../MessageStoreError.ts"
+
+const maxLeftovers = 2
+
+export interface Attempts {
+  /** Makes a call and answers how it went; never fails, and takes at most the time limit. */
+  readonly make: <A>(
+    operation: string,
+    call: Effect.Effect<A, MessageStoreError>
+  ) => Effect.Effect<Exit.Exit<A, MessageStoreError>>
+  /** Waits until a call may be made. */
+  readonly available: Effect.Effect<void>
+}
+
+export const makeAttempts = (timeout: Duration.Duration): Attempts => {
+  let leftovers = 0
+  const latch = Latch.makeUnsafe(true)
+
+  const leave = (fiber: Fiber.Fiber<unknown, unknown>): void => {
+    fiber.interruptUnsafe()
+    if (fiber.pollUnsafe() !== undefined) return
+    leftovers++
+    if (leftovers >= maxLeftovers) latch.closeUnsafe()
+    fiber.addObserver(() => {
+      leftovers--
+      latch.openUnsafe()
+    })
+  }
+
+  const settled = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+    Effect.callback<Exit.Exit<A, E>>((resume) => {
+      const remove = fiber.addObserver((exit) => resume(Effect.succeed(exit)))
+      return Effect.sync(() => {
+        remove()
+        leave(fiber)
+      })
+    })
+
+  return {
+    make: (operation, call) =>
+      Effect.uninterruptibleMask((restore) => {
+        if (leftovers >= maxLeftovers) {
+          return Effect.succeed(
+            Exit.fail(unavailable(operation, new Error("earlier calls still hang")))
+          )
+        }
+        return Effect.flatMap(Effect.forkDetach(call, { startImmediately: true }), (fiber) => {
+          const exit = fiber.pollUnsafe()
+          if (exit !== undefined) return Effect.succeed(withoutDefects(operation, exit))
+          return Effect.map(
+            restore(Effect.timeoutOption(settled(fiber), timeout)),
+            Option.match({
+              onNone: () => Exit.fail(unavailable(operation, new Error("it took too long"))),
+              onSome: (exit) => withoutDefects(operation, exit)
+            })
+          )
+        })
+      }),
+    available: latch.await
+  }
+}
+
+// A store that throws is a store that did not answer: it must not take the feed down with it.
+const withoutDefects = <A>(
+  operation: string,
+  exit: Exit.Exit<A, MessageStoreError>
+): Exit.Exit<A, MessageStoreError> =>
+  Exit.isSuccess(exit) || exit.cause.reasons.every(Cause.isFailReason)
+    ? exit
+    : Exit.fail(unavailable(operation, Cause.squash(exit.cause)))

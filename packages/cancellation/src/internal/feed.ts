@@ -1,0 +1,329 @@
+/**
+ * The one feed of a process: looks at the store for all watched runs together, at every tick, after
+ * a hint and at the start of runs, and hands what it finds to the runs meant.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { DetectedBy } from "../CancellationEvent.ts"
+import { reads, requestToDetection } from "../CancellationMetrics.ts"
+import { type Run, runKey } from "../Message.ts"
+import type { MessageStore, StopLook } from "../MessageStore.ts"
+import type { StopReason, StopRequest } from "../StopRequest.ts"
+import { makeAttempts } from "./attempts.ts"
+import { makeLane } from "./lane.ts"
+import { makeOutage } from "./outage.ts"
+
+/** One run being watched: a watcher has one for each segment of its turn. */
+export interface Segment {
+  readonly run: Run
+  readonly key: string
+  /** The store has or had a row for it, so that the row's absence means something. */
+  seen: boolean
+  /** It had ended before it was started here, so that being `lost` says nothing about this process. */
+  stale: boolean
+  recheck: Fiber.Fiber<void> | undefined
+  /** Takes the step of detection for its watcher; answers what is to be done after it. */
+  readonly detect: (
+    request: StopRequest | Exclude<StopReason, "user">,
+    by: DetectedBy
+  ) => Effect.Effect<void>
+}
+
+export interface Feed {
+  /** Looks at these from now on. */
+  readonly add: (segment: Segment) => Effect.Effect<void>
+  /** Looks at these no more. */
+  readonly remove: (segments: ReadonlyArray<Segment>) => Effect.Effect<void>
+  /** Wants ticks at this interval until told otherwise. */
+  readonly want: (interval: Duration.Duration) => Effect.Effect<void>
+  readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
+  /** Looks at these now, without waiting for company. */
+  readonly look: (segments: ReadonlyArray<Segment>, by: DetectedBy) => Effect.Effect<void>
+  /** Looks at these with whatever else begins now. */
+  readonly firstLook: (segment: Segment) => Effect.Effect<void>
+  /** A hint for a run; costs nothing if it is not watched here. */
+  readonly hint: (run: Run) => Effect.Effect<void>
+  /** Hints may have been missed: one look at everything. */
+  readonly lookAtAll: Effect.Effect<void>
+}
+
+/** Hints may come before the commit they announce can be read (replicas, slow commits). */
+const rechecks = [Duration.millis(100), Duration.millis(400)]
+
+export const makeFeed = (options: {
+  readonly store: MessageStore["Service"]
+  readonly scope: Scope.Scope
+  readonly context: Context.Context<never>
+  readonly pollTimeout: Duration.Duration
+  readonly chunkSize: number
+  readonly maxBlind: Duration.Duration | undefined
+}): Feed => {
+  const { chunkSize, context, scope, store } = options
+  const segments = new Map<string, Array<Segment>>()
+  const intervals = new Map<number, number>()
+  const goneOnce = new Set<Segment>()
+  const attempts = makeAttempts(options.pollTimeout)
+  let polling = false
+  let changed = Deferred.makeUnsafe<void>()
+  let lastLook = 0
+  let tick: Fiber.Fiber<void> | undefined
+
+  const outage = makeOutage<Segment>({
+    scope,
+    maxBlind: options.maxBlind,
+    unreachable: (blind) =>
+      Effect.forEach(blind, (segment) => segment.detect("unreachable", "local"), { discard: true })
+  })
+
+  const watchedUnder = (key: string): ReadonlyArray<Segment> => segments.get(key) ?? []
+
+  const found = Effect.fnUntraced(function* (
+    { now, request, run }: StopLook["requests"][number] & { readonly now: number },
+    asked: ReadonlySet<string>,
+    by: DetectedBy
+  ) {
+    const key = runKey(run)
+    if (!asked.has(key)) return
+    const watched = watchedUnder(key)
+    // Both times are the store's, so that no duration is taken across two clocks.
+    if (watched.length > 0) {
+      yield* Metric.update(requestToDetection, Math.max(0, now - request.userAbortedAt))
+    }
+    yield* Effect.forEach(watched.slice(), (segment) => segment.detect(request, by), {
+      discard: true
+    })
+  })
+
+  // A single look may miss a row (a replica, a table being rewritten); two running do not.
+  const absent = (asked: ReadonlyArray<Segment>, look: StopLook) =>
+    Effect.suspend(() => {
+      if (look.gone.length === 0 && goneOnce.size === 0 && store.supports.runs) return Effect.void
+      const gone = new Set(look.gone.map(runKey))
+      const failed = new Set(look.failures.map(({ run }) => runKey(run)))
+      const deleted: Array<Segment> = []
+      for (const segment of asked) {
+        if (!gone.has(segment.key)) {
+          goneOnce.delete(segment)
+          if (!store.supports.runs && !failed.has(segment.key)) segment.seen = true
+        } else if (goneOnce.has(segment)) {
+          deleted.push(segment)
+        } else if (segment.seen) {
+          goneOnce.add(segment)
+        }
+      }
+      return Effect.forEach(deleted, (segment) => segment.detect("deleted", "local"), {
+        discard: true
+      })
+    })
+
+  const apply = Effect.fnUntraced(function* (
+    asked: ReadonlyArray<Segment>,
+    look: StopLook,
+    by: DetectedBy
+  ) {
+    const keys = new Set(asked.map((segment) => segment.key))
+    const failed = new Set<Segment>()
+    for (const { error, run } of look.failures) {
+      for (const segment of keys.has(runKey(run)) ? watchedUnder(runKey(run)) : []) {
+        failed.add(segment)
+        yield* outage.malformed(segment, error)
+      }
+    }
+    yield* outage.reached(failed.size === 0 ? asked : asked.filter((one) => !failed.has(one)))
+    for (const one of look.requests) yield* found({ ...one, now: look.now }, keys, by)
+    for (const run of look.lost) {
+      for (const segment of watchedUnder(runKey(run)).slice()) {
+        if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")
+      }
+    }
+    yield* absent(asked, look)
+  })
+
+  const lookAtChunk = Effect.fnUntraced(function* (asked: ReadonlyArray<Segment>, by: DetectedBy) {
+    yield* Metric.update(reads, 1)
+    const exit = yield* attempts.make(
+      "stopRequests",
+      store.stopRequests(asked.map((segment) => segment.run))
+    )
+    // What a look found is handed out whole: cut in the middle it would be lost until the next.
+    yield* Effect.uninterruptible(
+      Exit.isSuccess(exit) ? apply(asked, exit.value, by) : outage.failed(asked, exit.cause)
+    )
+    return Exit.isSuccess(exit)
+  })
+
+  /** False if the store did not answer; the rest of the chunks is then not tried. */
+  const lookAt = Effect.fnUntraced(function* (all: ReadonlyArray<Segment>, by: DetectedBy) {
+    for (let from = 0; from < all.length; from += chunkSize) {
+      if (!(yield* lookAtChunk(all.slice(from, from + chunkSize), by))) return false
+    }
+    return true
+  })
+
+  const all = (): ReadonlyArray<Segment> => Array.from(segments.values()).flat()
+
+  const lookInBackground = (by: DetectedBy) =>
+    attempts.available.pipe(
+      Effect.andThen(Effect.suspend(() => lookAt(all(), by))),
+      Effect.withSpan("MessageRepo.look", () => ({
+        attributes: { "effect_cancellation.runs": segments.size, "effect_cancellation.by": by }
+      })),
+      Effect.ensuring(
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          lastLook = now
+        })
+      ),
+      Effect.asVoid
+    )
+
+  // A fiber of its own: what cuts the pause short must not cut the look.
+  const poll = Effect.gen(function* () {
+    tick = yield* Effect.forkIn(lookInBackground("poll"), scope)
+    yield* Fiber.await(tick)
+  })
+
+  const smallest = (): number => Math.min(...intervals.keys())
+
+  const pollForever = Effect.gen(function* () {
+    lastLook = yield* Clock.currentTimeMillis
+    while (true) {
+      if (tick !== undefined) yield* Fiber.await(tick)
+      if (segments.size === 0) return
+      const interval = smallest()
+      changed = Deferred.makeUnsafe()
+      const elapsed = (yield* Clock.currentTimeMillis) - lastLook
+      yield* Effect.sleep(Math.max(0, interval - elapsed)).pipe(
+        Effect.andThen(Effect.repeat(poll, Schedule.spaced(interval))),
+        Effect.raceFirst(Deferred.await(changed))
+      )
+    }
+  }).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        polling = false
+      })
+    ),
+    Effect.updateContext((_: Context.Context<never>) => context)
+  )
+
+  const wake = Effect.suspend(() => {
+    if (polling || segments.size === 0) return Effect.void
+    polling = true
+    return Effect.asVoid(Effect.forkIn(pollForever, scope))
+  })
+
+  const intervalChanged = (change: () => void) =>
+    Effect.suspend(() => {
+      const before = smallest()
+      change()
+      if (smallest() !== before) Deferred.doneUnsafe(changed, Effect.void)
+      return wake
+    })
+
+  const hinted = makeLane<Segment & { readonly again?: true }>({
+    scope,
+    context,
+    process: Effect.fnUntraced(function* (items) {
+      const wanted = Array.from(new Set(items)).filter((one) => watchedUnder(one.key).includes(one))
+      if (wanted.length === 0) return []
+      yield* lookAt(wanted, "hint").pipe(
+        Effect.withSpan("MessageRepo.look", {
+          attributes: {
+            "effect_cancellation.runs": wanted.length,
+            "effect_cancellation.by": "hint"
+          }
+        })
+      )
+      return []
+    })
+  })
+
+  const recheck = (segment: Segment) =>
+    Effect.map(
+      Effect.forkIn(
+        Effect.forEach(
+          rechecks,
+          (pause) => Effect.andThen(Effect.sleep(pause), hinted.offer(segment)),
+          {
+            discard: true
+          }
+        ).pipe(Effect.updateContext((_: Context.Context<never>) => context)),
+        scope
+      ),
+      (fiber) => {
+        segment.recheck?.interruptUnsafe()
+        segment.recheck = fiber
+      }
+    )
+
+  const first = makeLane<Segment>({
+    scope,
+    context,
+    process: (items) =>
+      Effect.as(
+        lookAt(
+          items.filter((one) => watchedUnder(one.key).includes(one)),
+          "start"
+        ).pipe(
+          Effect.withSpan("MessageRepo.look", {
+            attributes: {
+              "effect_cancellation.runs": items.length,
+              "effect_cancellation.by": "start"
+            }
+          })
+        ),
+        []
+      )
+  })
+
+  return {
+    add: (segment) =>
+      Effect.suspend(() => {
+        const others = segments.get(segment.key)
+        if (others === undefined) segments.set(segment.key, [segment])
+        else others.push(segment)
+        return wake
+      }),
+    remove: (removed) =>
+      Effect.suspend(() => {
+        for (const segment of removed) {
+          const others = watchedUnder(segment.key).filter((other) => other !== segment)
+          if (others.length === 0) segments.delete(segment.key)
+          else segments.set(segment.key, others)
+          goneOnce.delete(segment)
+          segment.recheck?.interruptUnsafe()
+        }
+        if (segments.size === 0) Deferred.doneUnsafe(changed, Effect.void)
+        return Effect.forEach(removed, outage.remove, { discard: true })
+      }),
+    want: (interval) =>
+      intervalChanged(() => {
+        const millis = Duration.toMillis(interval)
+        intervals.set(millis, (intervals.get(millis) ?? 0) + 1)
+      }),
+    unwant: (interval) =>
+      intervalChanged(() => {
+        const millis = Duration.toMillis(interval)
+        const left = (intervals.get(millis) ?? 0) - 1
+        if (left > 0) intervals.set(millis, left)
+        else intervals.delete(millis)
+      }),
+    look: (asked, by) => Effect.asVoid(lookAt(asked, by)),
+    firstLook: first.offer,
+    hint: (run) =>
+      Effect.forEach(
+        watchedUnder(runKey(run)),
+        (segment) => Effect.andThen(recheck(segment), hinted.offer(segment)),
+        { discard: true }
+      ),
+    lookAtAll: Effect.suspend(() => hinted.offerAll(all()))
+  }
+}

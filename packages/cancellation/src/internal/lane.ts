@@ -1,0 +1,76 @@
+/**
+ * Gathers what arrives while something is under way.
+ *
+ * One batch is under way at a time; what is offered meanwhile makes the next one. So a burst of ten
+ * thousand starts is a handful of statements, and one start alone does not wait for company. The
+ * lane's fiber lives only while there is something to do.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+
+export interface Lane<T> {
+  /** Adds an item to the next batch. */
+  readonly offer: (item: T) => Effect.Effect<void>
+  /** Adds many items to the next batch. */
+  readonly offerAll: (items: Iterable<T>) => Effect.Effect<void>
+  /** Waits until nothing is left to do. */
+  readonly idle: Effect.Effect<void>
+}
+
+/** Items that `process` answers are tried again after a pause that doubles from 100 ms to 2 s. */
+export const makeLane = <T>(options: {
+  readonly scope: Scope.Scope
+  readonly context: Context.Context<never>
+  readonly process: (items: ReadonlyArray<T>) => Effect.Effect<ReadonlyArray<T>>
+}): Lane<T> => {
+  let waiting: Array<T> = []
+  let running = false
+  const idle = Latch.makeUnsafe(true)
+
+  const loop = Effect.gen(function* () {
+    let failures = 0
+    while (waiting.length > 0) {
+      const batch = waiting
+      waiting = []
+      const again = yield* options.process(batch)
+      if (again.length === 0) {
+        failures = 0
+        continue
+      }
+      waiting = [...again, ...waiting]
+      yield* Effect.sleep(Math.min(100 * 2 ** failures++, 2000))
+    }
+  }).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        running = false
+        idle.openUnsafe()
+      })
+    ),
+    // The lane works for all runs: its spans and logs must not carry those of the one that woke it.
+    Effect.updateContext((_: Context.Context<never>) => options.context)
+  )
+
+  const wake = Effect.suspend(() => {
+    if (running || waiting.length === 0) return Effect.void
+    running = true
+    idle.closeUnsafe()
+    return Effect.asVoid(Effect.forkIn(loop, options.scope))
+  })
+
+  return {
+    offer: (item) =>
+      Effect.suspend(() => {
+        waiting.push(item)
+        return wake
+      }),
+    offerAll: (items) =>
+      Effect.suspend(() => {
+        waiting.push(...items)
+        return wake
+      }),
+    idle: idle.await
+  }
+}

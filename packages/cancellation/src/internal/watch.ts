@@ -1,0 +1,194 @@
+/**
+ * One watcher's place in the repo: the segments of its turn, looked at together and ended together.
+ */
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
+import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
+import { type MessageId, MessageRef, Run, runKey } from "../Message.ts"
+import type { MessageStore } from "../MessageStore.ts"
+import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from "../StopRequest.ts"
+import type { Detection } from "./detection.ts"
+import type { Feed, Segment } from "./feed.ts"
+import type { LeaseHolder } from "./lease.ts"
+import { annotations, type Chronicle, type Writes } from "./writes.ts"
+
+/** A run as `CancellationWatcher` sees it. */
+export interface Watch {
+  /** The segment written now. */
+  readonly run: Effect.Effect<Run>
+  /** Asks the store once, now. */
+  readonly look: Effect.Effect<void>
+  /** Cancels from inside. */
+  readonly cancel: (reason: StopReason) => Effect.Effect<void>
+  /** Goes on to the next segment of the same turn. */
+  readonly retarget: (messageId: MessageId) => Effect.Effect<void>
+  /** Wants ticks at this interval too, until told otherwise. */
+  readonly want: (interval: Duration.Duration) => Effect.Effect<void>
+  readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
+  /** The run is over: waits for its handlers, then writes how it ended. */
+  readonly close: (outcome: RunOutcome) => Effect.Effect<void>
+}
+
+type Part = Segment & Chronicle
+
+/** What the watches of one repo share. */
+export interface WatchContext {
+  readonly store: MessageStore["Service"]
+  readonly feed: Feed
+  readonly writes: Writes
+  readonly lease: LeaseHolder | undefined
+  /** The watches that are open, for a drain. */
+  readonly open: Set<Watch>
+  /** Told when a watch has closed. */
+  readonly onClose: Effect.Effect<void>
+}
+
+export const openWatch = Effect.fnUntraced(function* (
+  shared: WatchContext,
+  options: {
+    readonly run: Run
+    readonly pollInterval: Duration.Duration
+    readonly detection: Detection
+  }
+) {
+  const { feed, lease, open, store, writes } = shared
+  const { detection, pollInterval } = options
+  // The run's own, so that its log lines and spans are found with the program's.
+  const context = yield* Effect.context<never>()
+  const parts = new Map<string, Part>()
+  let closed = false
+
+  const detect = Effect.fnUntraced(function* (
+    run: Run,
+    request: StopRequest | StopReason,
+    by: DetectedBy
+  ) {
+    if (closed || detection.isCancelledUnsafe()) return
+    const detectedAt = yield* Clock.currentTimeMillis
+    const event = CancellationEvent.make({
+      run,
+      request:
+        typeof request === "string"
+          ? StopRequest.make({ userAbortedAt: detectedAt, reason: request })
+          : request,
+      detectedAt,
+      detectedBy: by
+    })
+    if (!detection.stepUnsafe(event)) return
+    yield* detection.startHandlers(by === "check")
+    yield* feed.remove(Array.from(parts.values()))
+    yield* feed.unwant(pollInterval)
+    const part = parts.get(runKey(run))
+    // Interrupted work ends within the step: then its outcome says that the stop was observed.
+    if (!closed && by !== "local" && store.supports.runs && part !== undefined) {
+      yield* writes.advance(part, "observed")
+    }
+    yield* announce(event)
+  }, Effect.uninterruptible)
+
+  const announce = (event: CancellationEvent) =>
+    Effect.logInfo("Run cancelled").pipe(
+      Effect.andThen(
+        Metric.update(Metric.withAttributes(stopsDetected, { detected_by: event.detectedBy }), 1)
+      ),
+      Effect.annotateLogs({
+        ...annotations(event.run),
+        "effect_cancellation.reason": event.request.reason,
+        "effect_cancellation.detected_by": event.detectedBy
+      }),
+      Effect.withSpan("CancellationWatcher.detected", {
+        attributes: {
+          ...annotations(event.run),
+          "effect_cancellation.reason": event.request.reason,
+          "effect_cancellation.detected_by": event.detectedBy
+        }
+      }),
+      Effect.provideContext(context)
+    )
+
+  const started = (part: Part, record: RunRecord) => {
+    part.seen = true
+    if (record.request !== undefined) return detect(part.run, record.request, "start")
+    if (record.outcome === undefined) return Effect.void
+    part.stale = true
+    return Effect.logWarning(
+      `This run ended before (${record.outcome}), so no stop can reach it: begin a new attempt with a new runId`
+    ).pipe(Effect.annotateLogs(annotations(part.run)), Effect.provideContext(context))
+  }
+
+  const begin = Effect.fnUntraced(function* (run: Run) {
+    const key = runKey(run)
+    const part: Part = {
+      run,
+      key,
+      seen: false,
+      stale: false,
+      recheck: undefined,
+      start: "waiting",
+      sending: undefined,
+      giveUpAt: undefined,
+      started: (record) => started(part, record),
+      detect: (request, by) => detect(run, request, by)
+    }
+    parts.set(key, part)
+    yield* feed.add(part)
+    // For a store that knows runs the answer to the start is the first look.
+    yield* store.supports.runs ? writes.start(part) : feed.firstLook(part)
+  })
+
+  let current = options.run
+
+  const watch: Watch = {
+    run: Effect.sync(() => current),
+
+    look: Effect.suspend(() =>
+      closed ? Effect.void : feed.look(Array.from(parts.values()), "check")
+    ),
+
+    cancel: (reason) => Effect.suspend(() => detect(current, reason, "local")),
+
+    retarget: (messageId) =>
+      Effect.uninterruptible(
+        Effect.suspend(() => {
+          if (closed || detection.isCancelledUnsafe()) return Effect.void
+          const run = Run.make({
+            ref: MessageRef.make({ ...current.ref, messageId }),
+            runId: current.runId
+          })
+          current = run
+          return parts.has(runKey(run)) ? Effect.void : begin(run)
+        })
+      ),
+
+    want: feed.want,
+    unwant: feed.unwant,
+
+    close: Effect.fnUntraced(function* (outcome) {
+      closed = true
+      const all = Array.from(parts.values())
+      if (!detection.isCancelledUnsafe()) {
+        yield* feed.remove(all)
+        yield* feed.unwant(pollInterval)
+      }
+      yield* detection.close
+      if (store.supports.runs) {
+        const written = yield* Effect.forEach(all, (part) => writes.advance(part, outcome))
+        yield* Effect.forEach(written, (attempted) => attempted, { discard: true })
+      }
+      if (lease !== undefined) yield* lease.release
+      open.delete(watch)
+      yield* Metric.modify(runsWatched, -1)
+      yield* shared.onClose
+    }, Effect.uninterruptible)
+  }
+
+  yield* Metric.modify(runsWatched, 1)
+  open.add(watch)
+  if (lease !== undefined) yield* lease.hold
+  yield* feed.want(pollInterval)
+  yield* begin(options.run)
+  return watch
+}, Effect.uninterruptible)

@@ -1,0 +1,218 @@
+/**
+ * What a process tells the store of its runs: that they start, that a stop was observed, how they end.
+ *
+ * Both are gathered and tried again through an outage. Neither holds up the work: a run goes on
+ * while its start is still on its way, and a run that is over before that costs nothing.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { lastWritesGivenUp } from "../CancellationMetrics.ts"
+import { type Run, runKey } from "../Message.ts"
+import type { Lease, MessageStore, RunChange } from "../MessageStore.ts"
+import type { MessageStoreError } from "../MessageStoreError.ts"
+import type { RunRecord } from "../StopRequest.ts"
+import type { Attempts } from "./attempts.ts"
+import { makeLane } from "./lane.ts"
+
+/** One run whose start and end are told to the store. */
+export interface Chronicle {
+  readonly run: Run
+  /** `waiting`: not sent yet. `sent`: the store may know it. `known`: the store has answered. */
+  start: "waiting" | "sent" | "known"
+  /** Done when the start now under way has succeeded or failed. */
+  sending: Deferred.Deferred<void> | undefined
+  /** When its last write must have arrived, once it is over. */
+  giveUpAt: number | undefined
+  /** Told how the run stands when it has started, a waiting stop included. */
+  readonly started: (record: RunRecord) => Effect.Effect<void>
+}
+
+export interface Writes {
+  readonly start: (chronicle: Chronicle) => Effect.Effect<void>
+  /** Queues a step forward. The effect inside ends after the first attempt to write it. */
+  readonly advance: (
+    chronicle: Chronicle,
+    to: RunChange["to"]
+  ) => Effect.Effect<Effect.Effect<void>>
+  /** Waits until all is written or given up, at most this long; then gives up the rest. */
+  readonly flush: (limit: Duration.Duration) => Effect.Effect<void>
+}
+
+interface Change {
+  readonly chronicle: Chronicle
+  readonly to: RunChange["to"]
+  readonly giveUpAt: number
+  readonly attempted: Deferred.Deferred<void>
+}
+
+export const makeWrites = (options: {
+  readonly store: MessageStore["Service"]
+  readonly scope: Scope.Scope
+  readonly context: Context.Context<never>
+  readonly attempts: Attempts
+  readonly chunkSize: number
+  readonly finalWriteTimeout: Duration.Duration
+  readonly lease: Lease | undefined
+}): Writes => {
+  const { attempts, chunkSize, context, lease, scope, store } = options
+  const finalWriteMillis = Duration.toMillis(options.finalWriteTimeout)
+
+  const starts = makeLane<Chronicle>({
+    scope,
+    context,
+    process: Effect.fnUntraced(function* (items) {
+      const now = yield* Clock.currentTimeMillis
+      const wanted = items.filter(({ giveUpAt, start }) =>
+        giveUpAt === undefined ? true : start !== "waiting" && giveUpAt > now
+      )
+      for (let from = 0; from < wanted.length; from += chunkSize) {
+        const chunk = wanted.slice(from, from + chunkSize)
+        const sending = Deferred.makeUnsafe<void>()
+        for (const chronicle of chunk) {
+          chronicle.start = "sent"
+          chronicle.sending = sending
+        }
+        const exit = yield* attempts.make(
+          "startRuns",
+          store.startRuns(
+            chunk.map(({ run }) => run),
+            lease
+          )
+        )
+        if (Exit.isSuccess(exit)) for (const chronicle of chunk) chronicle.start = "known"
+        Deferred.doneUnsafe(sending, Effect.void)
+        if (Exit.isFailure(exit)) {
+          yield* Effect.logDebug("Runs could not be recorded as started; tried again", exit.cause)
+          return wanted.slice(from)
+        }
+        yield* Effect.uninterruptible(begun(chunk, exit.value))
+      }
+      return []
+    })
+  })
+
+  const begun = (chunk: ReadonlyArray<Chronicle>, records: ReadonlyArray<RunRecord>) => {
+    const byKey = new Map(records.map((record) => [runKey(record.run), record]))
+    return Effect.forEach(
+      chunk,
+      (chronicle) => {
+        const record = byKey.get(runKey(chronicle.run))
+        return record === undefined ? Effect.void : chronicle.started(record)
+      },
+      { discard: true }
+    )
+  }
+
+  const write = Effect.fnUntraced(function* (chunk: ReadonlyArray<Change>) {
+    const steps = new Map<string, RunChange>()
+    for (const { chronicle, to } of chunk) {
+      // An outcome implies that the stop was observed, and may be told first: the interrupted work
+      // ends within the step of detection.
+      const key = runKey(chronicle.run)
+      if (to !== "observed" || !steps.has(key)) steps.set(key, { run: chronicle.run, to })
+    }
+    const exit = yield* attempts.make("advanceRuns", store.advanceRuns(Array.from(steps.values())))
+    for (const change of chunk) Deferred.doneUnsafe(change.attempted, Effect.void)
+    if (Exit.isFailure(exit)) return exit
+    for (const { outcome, run } of exit.value) {
+      const wanted = steps.get(runKey(run))?.to
+      if (outcome === undefined || wanted === undefined || outcome === wanted) continue
+      if (wanted !== "observed") {
+        yield* Effect.logWarning(`A run's outcome ${wanted} was refused: it is ${outcome}`).pipe(
+          Effect.annotateLogs(annotations(run))
+        )
+      }
+    }
+    return exit
+  })
+
+  const giveUp = Effect.fnUntraced(function* (
+    changes: ReadonlyArray<Change>,
+    cause: Exit.Exit<unknown, MessageStoreError>
+  ) {
+    if (changes.length === 0) return
+    for (const change of changes) Deferred.doneUnsafe(change.attempted, Effect.void)
+    yield* Metric.update(lastWritesGivenUp, changes.length)
+    yield* Effect.logError(
+      `Given up: ${changes.length} last writes did not reach the store in time; their runs will be called lost`,
+      ...(Exit.isFailure(cause) ? [cause.cause] : [])
+    )
+  })
+
+  const pending = new Set<Change>()
+
+  const advances = makeLane<Change>({
+    scope,
+    context,
+    process: Effect.fnUntraced(function* (items) {
+      const live = items.filter((change) => pending.has(change))
+      for (const { chronicle } of live) {
+        if (chronicle.sending !== undefined) yield* Deferred.await(chronicle.sending)
+      }
+      // A run the store never heard of has nothing to be told of.
+      const unknown = live.filter(({ chronicle }) => chronicle.start === "waiting")
+      for (const change of unknown) {
+        pending.delete(change)
+        Deferred.doneUnsafe(change.attempted, Effect.void)
+      }
+      const ready = live.filter(({ chronicle }) => chronicle.start === "known")
+      const again = live.filter(({ chronicle }) => chronicle.start === "sent")
+      let last: Exit.Exit<unknown, MessageStoreError> = Exit.void
+      for (let from = 0; from < ready.length; from += chunkSize) {
+        const chunk = ready.slice(from, from + chunkSize)
+        last = yield* write(chunk)
+        if (Exit.isFailure(last)) {
+          again.push(...ready.slice(from))
+          break
+        }
+        for (const change of chunk) pending.delete(change)
+      }
+      for (const change of again) Deferred.doneUnsafe(change.attempted, Effect.void)
+      const now = yield* Clock.currentTimeMillis
+      const late = again.filter((change) => change.giveUpAt <= now && pending.delete(change))
+      yield* giveUp(late, last)
+      return again.filter((change) => pending.has(change))
+    })
+  })
+
+  return {
+    start: starts.offer,
+    advance: Effect.fnUntraced(function* (chronicle, to) {
+      // After a drain, or behind the end of its layer, the repo writes nothing more.
+      if (scope.state._tag === "Closed") return Effect.void
+      const giveUpAt = (yield* Clock.currentTimeMillis) + finalWriteMillis
+      if (to !== "observed") chronicle.giveUpAt = giveUpAt
+      const change: Change = { chronicle, to, giveUpAt, attempted: Deferred.makeUnsafe() }
+      pending.add(change)
+      yield* advances.offer(change)
+      return Deferred.await(change.attempted)
+    }),
+    flush: (limit) =>
+      Effect.flatMap(
+        Effect.timeoutOption(advances.idle, limit),
+        Option.match({
+          onSome: () => Effect.void,
+          onNone: () =>
+            Effect.suspend(() => {
+              const left = Array.from(pending)
+              pending.clear()
+              return giveUp(left, Exit.void)
+            })
+        })
+      )
+  }
+}
+
+/** What every log line and span about a run carries. Never a note: that is somebody's own words. */
+export const annotations = (run: Run) => ({
+  "effect_cancellation.chat_id": run.ref.chatId,
+  "effect_cancellation.message_id": run.ref.messageId,
+  "effect_cancellation.run_id": run.runId
+})

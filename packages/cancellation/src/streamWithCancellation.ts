@@ -1,0 +1,130 @@
+/**
+ * Ends a stream when its run is cancelled.
+ *
+ * The pull under way is interrupted, nothing that arrives after the stop is passed on, the source's
+ * finalizers run, and the stream ends as if it were done: what was passed on so far stays.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { dual } from "effect/Function"
+import type * as Pull from "effect/Pull"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import {
+  type Cancellable,
+  type CancellationTiming,
+  interruptWithin,
+  recordEnd,
+  timingOf
+} from "./internal/cancellable.ts"
+
+/**
+ * The type of `streamWithCancellation`, in both call styles; `W` is what it takes from the context.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StreamWithCancellation<W = never> {
+  (
+    options?: CancellationTiming
+  ): <A, E, R>(stream: Stream.Stream<A, E, R>) => Stream.Stream<A, E, R | W>
+  <A, E, R>(
+    stream: Stream.Stream<A, E, R>,
+    options?: CancellationTiming
+  ): Stream.Stream<A, E, R | W>
+}
+
+/** Binds the combinator to one watched run. */
+export const makeStreamWithCancellation = (self: Cancellable): StreamWithCancellation =>
+  streamBothStyles((stream, options) =>
+    Stream.suspend(() =>
+      self.detection.isCancelledUnsafe() ? Stream.empty : cut(self, stream, options)
+    )
+  )
+
+/** Gives a two-argument form its pipeable twin. */
+export const streamBothStyles = <W>(
+  body: <A, E, R>(
+    stream: Stream.Stream<A, E, R>,
+    options: CancellationTiming
+  ) => Stream.Stream<A, E, R | W>
+): StreamWithCancellation<W> =>
+  dual(
+    (args) => Stream.isStream(args[0]),
+    <A, E, R>(stream: Stream.Stream<A, E, R>, options: CancellationTiming = {}) =>
+      body(stream, options)
+  )
+
+const cut = <A, E, R>(
+  self: Cancellable,
+  stream: Stream.Stream<A, E, R>,
+  options: CancellationTiming
+): Stream.Stream<A, E, R> =>
+  Stream.transformPull(stream, (pull, scope) =>
+    Effect.gen(function* () {
+      const { gracePeriod, pollInterval } = yield* timingOf(self, options)
+      if (pollInterval !== undefined) {
+        yield* self.watch.want(pollInterval)
+        yield* Scope.addFinalizer(scope, self.watch.unwant(pollInterval))
+      }
+      const pulls = makePulls(self, pull)
+      // One waiter a stream: one a pull would cost more than the pull.
+      yield* self.detection.cancellation.pipe(
+        Effect.andThen(pulls.end(gracePeriod)),
+        Effect.forkIn(scope, { startImmediately: true })
+      )
+      return pulls.next
+    })
+  )
+
+const makePulls = <A, E, Done>(self: Cancellable, pull: Pull.Pull<A, E, Done>) => {
+  type Ended = Exit.Exit<A, E | Cause.Done<Done>>
+  let current: Fiber.Fiber<A, E | Cause.Done<Done>> | undefined
+  let finish: (() => void) | undefined
+
+  // In the step in which the pull ends: what it brought counts only if the flag is not set.
+  const settle = (exit: Ended): Effect.Effect<A, E | Cause.Done<Done | void>> =>
+    self.detection.isCancelledUnsafe() ? over : exit
+  const over = Effect.andThen(
+    Effect.suspend(() => {
+      const event = self.detection.eventUnsafe()
+      return event === undefined ? Effect.void : recordEnd(event)
+    }),
+    Cause.done()
+  )
+
+  const wait = (fiber: Fiber.Fiber<A, E | Cause.Done<Done>>) =>
+    Effect.callback<A, E | Cause.Done<Done | void>>((resume) => {
+      finish = () => resume(over)
+      const remove = fiber.addObserver((exit) => resume(settle(exit)))
+      return Effect.suspend(() => {
+        remove()
+        return Fiber.interrupt(fiber)
+      })
+    })
+
+  return {
+    next: Effect.uninterruptibleMask((restore) => {
+      if (self.detection.isCancelledUnsafe()) return over
+      return Effect.flatMap(Effect.forkDetach(pull, { startImmediately: true }), (fiber) => {
+        const exit = fiber.pollUnsafe()
+        if (exit !== undefined) return settle(exit)
+        current = fiber
+        return restore(wait(fiber))
+      })
+    }),
+    end: (gracePeriod: Cancellable["gracePeriod"]) =>
+      Effect.suspend(() => {
+        if (current === undefined || current.pollUnsafe() !== undefined) return Effect.void
+        if (gracePeriod === undefined) return Effect.sync(() => current?.interruptUnsafe())
+        return Effect.andThen(
+          interruptWithin(self, current, gracePeriod),
+          Effect.sync(() => finish?.())
+        )
+      })
+  }
+}
