@@ -211,6 +211,6 @@ const cancelled = <B, E2, R2>(
   event: CancellationEvent,
   options: AnyRunOptions<B, E2, R2>
 ): Effect.Effect<B | Option.Option<never>, E2, R2> => {
-  if ("cancelResult" in options) return Effect.succeed(options.cancelResult as B)
+  if ("cancelResult" in options) return Effect.succeed(options.cancelResult)
   return options.onCancelled === undefined ? Effect.succeedNone : options.onCancelled(event)
 }

@@ -64,22 +64,25 @@ const cut = <A, E, R>(
   stream: Stream.Stream<A, E, R>,
   options: CancellationTiming
 ): Stream.Stream<A, E, R> =>
-  Stream.transformPull(stream, (pull, scope) =>
-    Effect.gen(function* () {
-      const { gracePeriod, pollInterval } = yield* timingOf(self, options)
-      if (pollInterval !== undefined) {
-        yield* self.watch.want(pollInterval)
-        yield* Scope.addFinalizer(scope, self.watch.unwant(pollInterval))
-      }
-      const pulls = makePulls(self, pull)
-      // One waiter a stream: one a pull would cost more than the pull.
-      yield* self.detection.cancellation.pipe(
-        Effect.andThen(pulls.end(gracePeriod)),
-        Effect.forkIn(scope, { startImmediately: true })
+  Stream.transformPull(stream, (pull, scope) => {
+    const pulls = makePulls(self, pull)
+    return Effect.flatMap(timingOf(self, options), ({ gracePeriod, pollInterval }) =>
+      Effect.andThen(
+        pollInterval === undefined
+          ? Effect.void
+          : Effect.andThen(
+              self.watch.want(pollInterval),
+              Scope.addFinalizer(scope, self.watch.unwant(pollInterval))
+            ),
+        // One waiter a stream: one a pull would cost more than the pull.
+        self.detection.cancellation.pipe(
+          Effect.andThen(pulls.end(gracePeriod)),
+          Effect.forkIn(scope, { startImmediately: true }),
+          Effect.as(pulls.next)
+        )
       )
-      return pulls.next
-    })
-  )
+    )
+  })
 
 const makePulls = <A, E, Done>(self: Cancellable, pull: Pull.Pull<A, E, Done>) => {
   type Ended = Exit.Exit<A, E | Cause.Done<Done>>

@@ -2,15 +2,12 @@
  * The one feed of a process: looks at the store for all watched runs together, at every tick, after
  * a hint and at the start of runs, and hands what it finds to the runs meant.
  */
-import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { DetectedBy } from "../CancellationEvent.ts"
 import { reads, requestToDetection } from "../CancellationMetrics.ts"
@@ -20,6 +17,7 @@ import type { StopReason, StopRequest } from "../StopRequest.ts"
 import { makeAttempts } from "./attempts.ts"
 import { makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
+import { makePolling, type Polling } from "./polling.ts"
 
 /** One run being watched: a watcher has one for each segment of its turn. */
 export interface Segment {
@@ -29,7 +27,7 @@ export interface Segment {
   seen: boolean
   /** It had ended before it was started here, so that being `lost` says nothing about this process. */
   stale: boolean
-  recheck: Fiber.Fiber<void> | undefined
+  recheck: Fiber.Fiber<unknown> | undefined
   /** Takes the step of detection for its watcher; answers what is to be done after it. */
   readonly detect: (
     request: StopRequest | Exclude<StopReason, "user">,
@@ -37,14 +35,11 @@ export interface Segment {
   ) => Effect.Effect<void>
 }
 
-export interface Feed {
+export interface Feed extends Pick<Polling, "want" | "unwant"> {
   /** Looks at these from now on. */
   readonly add: (segment: Segment) => Effect.Effect<void>
   /** Looks at these no more. */
   readonly remove: (segments: ReadonlyArray<Segment>) => Effect.Effect<void>
-  /** Wants ticks at this interval until told otherwise. */
-  readonly want: (interval: Duration.Duration) => Effect.Effect<void>
-  readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
   /** Looks at these now, without waiting for company. */
   readonly look: (segments: ReadonlyArray<Segment>, by: DetectedBy) => Effect.Effect<void>
   /** Looks at these with whatever else begins now. */
@@ -55,7 +50,8 @@ export interface Feed {
   readonly lookAtAll: Effect.Effect<void>
 }
 
-/** Hints may come before the commit they announce can be read (replicas, slow commits). */
+// Hints may come before the commit they announce can be read (replicas, slow commits): a look again
+// 100 ms after the hint, and 400 ms after that.
 const rechecks = [Duration.millis(100), Duration.millis(400)]
 
 export const makeFeed = (options: {
@@ -68,13 +64,8 @@ export const makeFeed = (options: {
 }): Feed => {
   const { chunkSize, context, scope, store } = options
   const segments = new Map<string, Array<Segment>>()
-  const intervals = new Map<number, number>()
   const goneOnce = new Set<Segment>()
   const attempts = makeAttempts(options.pollTimeout)
-  let polling = false
-  let changed = Deferred.makeUnsafe<void>()
-  let lastLook = 0
-  let tick: Fiber.Fiber<void> | undefined
 
   const outage = makeOutage<Segment>({
     scope,
@@ -170,119 +161,50 @@ export const makeFeed = (options: {
 
   const all = (): ReadonlyArray<Segment> => Array.from(segments.values()).flat()
 
-  const lookInBackground = (by: DetectedBy) =>
-    attempts.available.pipe(
-      Effect.andThen(Effect.suspend(() => lookAt(all(), by))),
-      Effect.withSpan("MessageRepo.look", () => ({
-        attributes: { "effect_cancellation.runs": segments.size, "effect_cancellation.by": by }
-      })),
-      Effect.ensuring(
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          lastLook = now
-        })
-      ),
+  const spanned = (runs: () => number, by: DetectedBy) =>
+    Effect.withSpan("MessageRepo.look", () => ({
+      attributes: { "effect_cancellation.runs": runs(), "effect_cancellation.by": by }
+    }))
+
+  const polling = makePolling({
+    scope,
+    context,
+    isIdle: () => segments.size === 0,
+    look: attempts.available.pipe(
+      Effect.andThen(Effect.suspend(() => lookAt(all(), "poll"))),
+      spanned(() => segments.size, "poll"),
       Effect.asVoid
     )
-
-  // A fiber of its own: what cuts the pause short must not cut the look.
-  const poll = Effect.gen(function* () {
-    tick = yield* Effect.forkIn(lookInBackground("poll"), scope)
-    yield* Fiber.await(tick)
   })
 
-  const smallest = (): number => Math.min(...intervals.keys())
+  const stillWatched = (items: ReadonlyArray<Segment>) =>
+    Array.from(new Set(items)).filter((one) => watchedUnder(one.key).includes(one))
 
-  const pollForever = Effect.gen(function* () {
-    lastLook = yield* Clock.currentTimeMillis
-    while (true) {
-      if (tick !== undefined) yield* Fiber.await(tick)
-      if (segments.size === 0) return
-      const interval = smallest()
-      changed = Deferred.makeUnsafe()
-      const elapsed = (yield* Clock.currentTimeMillis) - lastLook
-      yield* Effect.sleep(Math.max(0, interval - elapsed)).pipe(
-        Effect.andThen(Effect.repeat(poll, Schedule.spaced(interval))),
-        Effect.raceFirst(Deferred.await(changed))
-      )
-    }
-  }).pipe(
-    Effect.ensuring(
-      Effect.sync(() => {
-        polling = false
-      })
-    ),
-    Effect.updateContext((_: Context.Context<never>) => context)
-  )
-
-  const wake = Effect.suspend(() => {
-    if (polling || segments.size === 0) return Effect.void
-    polling = true
-    return Effect.asVoid(Effect.forkIn(pollForever, scope))
-  })
-
-  const intervalChanged = (change: () => void) =>
-    Effect.suspend(() => {
-      const before = smallest()
-      change()
-      if (smallest() !== before) Deferred.doneUnsafe(changed, Effect.void)
-      return wake
+  // One look in flight, the rest joined into the next: none of them waits for a tick.
+  const looks = (by: DetectedBy) =>
+    makeLane<Segment>({
+      scope,
+      context,
+      process: (items) => {
+        const wanted = stillWatched(items)
+        return Effect.as(
+          wanted.length === 0 ? Effect.void : spanned(() => wanted.length, by)(lookAt(wanted, by)),
+          []
+        )
+      }
     })
-
-  const hinted = makeLane<Segment & { readonly again?: true }>({
-    scope,
-    context,
-    process: Effect.fnUntraced(function* (items) {
-      const wanted = Array.from(new Set(items)).filter((one) => watchedUnder(one.key).includes(one))
-      if (wanted.length === 0) return []
-      yield* lookAt(wanted, "hint").pipe(
-        Effect.withSpan("MessageRepo.look", {
-          attributes: {
-            "effect_cancellation.runs": wanted.length,
-            "effect_cancellation.by": "hint"
-          }
-        })
-      )
-      return []
-    })
-  })
+  const hinted = looks("hint")
+  const first = looks("start")
 
   const recheck = (segment: Segment) =>
-    Effect.map(
-      Effect.forkIn(
-        Effect.forEach(
-          rechecks,
-          (pause) => Effect.andThen(Effect.sleep(pause), hinted.offer(segment)),
-          {
-            discard: true
-          }
-        ).pipe(Effect.updateContext((_: Context.Context<never>) => context)),
-        scope
-      ),
-      (fiber) => {
+    Effect.forEach(rechecks, (pause) => Effect.delay(hinted.offer(segment), pause)).pipe(
+      Effect.updateContext((_: Context.Context<never>) => context),
+      Effect.forkIn(scope),
+      Effect.map((fiber) => {
         segment.recheck?.interruptUnsafe()
         segment.recheck = fiber
-      }
+      })
     )
-
-  const first = makeLane<Segment>({
-    scope,
-    context,
-    process: (items) =>
-      Effect.as(
-        lookAt(
-          items.filter((one) => watchedUnder(one.key).includes(one)),
-          "start"
-        ).pipe(
-          Effect.withSpan("MessageRepo.look", {
-            attributes: {
-              "effect_cancellation.runs": items.length,
-              "effect_cancellation.by": "start"
-            }
-          })
-        ),
-        []
-      )
-  })
 
   return {
     add: (segment) =>
@@ -290,7 +212,7 @@ export const makeFeed = (options: {
         const others = segments.get(segment.key)
         if (others === undefined) segments.set(segment.key, [segment])
         else others.push(segment)
-        return wake
+        return polling.update
       }),
     remove: (removed) =>
       Effect.suspend(() => {
@@ -301,21 +223,13 @@ export const makeFeed = (options: {
           goneOnce.delete(segment)
           segment.recheck?.interruptUnsafe()
         }
-        if (segments.size === 0) Deferred.doneUnsafe(changed, Effect.void)
-        return Effect.forEach(removed, outage.remove, { discard: true })
+        return Effect.andThen(
+          polling.update,
+          Effect.forEach(removed, outage.remove, { discard: true })
+        )
       }),
-    want: (interval) =>
-      intervalChanged(() => {
-        const millis = Duration.toMillis(interval)
-        intervals.set(millis, (intervals.get(millis) ?? 0) + 1)
-      }),
-    unwant: (interval) =>
-      intervalChanged(() => {
-        const millis = Duration.toMillis(interval)
-        const left = (intervals.get(millis) ?? 0) - 1
-        if (left > 0) intervals.set(millis, left)
-        else intervals.delete(millis)
-      }),
+    want: polling.want,
+    unwant: polling.unwant,
     look: (asked, by) => Effect.asVoid(lookAt(asked, by)),
     firstLook: first.offer,
     hint: (run) =>

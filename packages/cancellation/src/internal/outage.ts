@@ -3,11 +3,11 @@
  * line when it ends, a gauge meanwhile, and `maxBlind` for programs that would rather stop than run
  * unstoppably.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import { blindRuns, failedReads } from "../CancellationMetrics.ts"

@@ -84,7 +84,7 @@ export const openWatch = Effect.fnUntraced(function* (
     const part = parts.get(runKey(run))
     // Interrupted work ends within the step: then its outcome says that the stop was observed.
     if (!closed && by !== "local" && store.supports.runs && part !== undefined) {
-      yield* writes.advance(part, "observed")
+      yield* writes.observed(part)
     }
     yield* announce(event)
   }, Effect.uninterruptible)
@@ -174,10 +174,7 @@ export const openWatch = Effect.fnUntraced(function* (
         yield* feed.unwant(pollInterval)
       }
       yield* detection.close
-      if (store.supports.runs) {
-        const written = yield* Effect.forEach(all, (part) => writes.advance(part, outcome))
-        yield* Effect.forEach(written, (attempted) => attempted, { discard: true })
-      }
+      if (store.supports.runs) yield* writes.ended(all, outcome)
       if (lease !== undefined) yield* lease.release
       open.delete(watch)
       yield* Metric.modify(runsWatched, -1)

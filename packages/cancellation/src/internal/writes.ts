@@ -17,7 +17,7 @@ import { lastWritesGivenUp } from "../CancellationMetrics.ts"
 import { type Run, runKey } from "../Message.ts"
 import type { Lease, MessageStore, RunChange } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
-import type { RunRecord } from "../StopRequest.ts"
+import type { RunOutcome, RunRecord } from "../StopRequest.ts"
 import type { Attempts } from "./attempts.ts"
 import { makeLane } from "./lane.ts"
 
@@ -36,11 +36,10 @@ export interface Chronicle {
 
 export interface Writes {
   readonly start: (chronicle: Chronicle) => Effect.Effect<void>
-  /** Queues a step forward. The effect inside ends after the first attempt to write it. */
-  readonly advance: (
-    chronicle: Chronicle,
-    to: RunChange["to"]
-  ) => Effect.Effect<Effect.Effect<void>>
+  /** Queues the news that a stop was observed. */
+  readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
+  /** Queues an outcome for each, and waits for the first attempt to write them, not for success. */
+  readonly ended: (chronicles: ReadonlyArray<Chronicle>, outcome: RunOutcome) => Effect.Effect<void>
   /** Waits until all is written or given up, at most this long; then gives up the rest. */
   readonly flush: (limit: Duration.Duration) => Effect.Effect<void>
 }
@@ -182,18 +181,28 @@ export const makeWrites = (options: {
     })
   })
 
+  const advance = Effect.fnUntraced(function* (chronicle: Chronicle, to: RunChange["to"]) {
+    const giveUpAt = (yield* Clock.currentTimeMillis) + finalWriteMillis
+    if (to !== "observed") chronicle.giveUpAt = giveUpAt
+    const change: Change = { chronicle, to, giveUpAt, attempted: Deferred.makeUnsafe() }
+    // After a drain, or behind the end of its layer, the repo writes nothing more.
+    if (scope.state._tag === "Closed") {
+      Deferred.doneUnsafe(change.attempted, Effect.void)
+      return change
+    }
+    pending.add(change)
+    yield* advances.offer(change)
+    return change
+  })
+
   return {
     start: starts.offer,
-    advance: Effect.fnUntraced(function* (chronicle, to) {
-      // After a drain, or behind the end of its layer, the repo writes nothing more.
-      if (scope.state._tag === "Closed") return Effect.void
-      const giveUpAt = (yield* Clock.currentTimeMillis) + finalWriteMillis
-      if (to !== "observed") chronicle.giveUpAt = giveUpAt
-      const change: Change = { chronicle, to, giveUpAt, attempted: Deferred.makeUnsafe() }
-      pending.add(change)
-      yield* advances.offer(change)
-      return Deferred.await(change.attempted)
-    }),
+    observed: (chronicle) => Effect.asVoid(advance(chronicle, "observed")),
+    ended: (chronicles, outcome) =>
+      Effect.flatMap(
+        Effect.forEach(chronicles, (chronicle) => advance(chronicle, outcome)),
+        Effect.forEach((change) => Deferred.await(change.attempted), { discard: true })
+      ),
     flush: (limit) =>
       Effect.flatMap(
         Effect.timeoutOption(advances.idle, limit),
