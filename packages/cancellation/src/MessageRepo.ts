@@ -197,7 +197,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   return MessageRepo.of({
     requestStop: (target, intent) =>
       Effect.tap(ask("requestStop", store.requestStop(target, intent)), (receipts) =>
-        Effect.forEach(receipts, tell, { discard: true })
+        Effect.forEach(receipts, tell, { concurrency: "unbounded", discard: true })
       ),
     findRuns: (query) => ask("findRuns", store.findRuns(query)),
     forget: (query) => ask("forget", store.forget(query)),

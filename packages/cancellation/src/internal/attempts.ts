@@ -37,7 +37,7 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
     if (leftovers >= maxLeftovers) latch.closeUnsafe()
     fiber.addObserver(() => {
       leftovers--
-      latch.openUnsafe()
+      if (leftovers < maxLeftovers) latch.openUnsafe()
     })
   }
 

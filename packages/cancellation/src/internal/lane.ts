@@ -68,7 +68,7 @@ export const makeLane = <T>(options: {
       }),
     offerAll: (items) =>
       Effect.suspend(() => {
-        waiting.push(...items)
+        for (const item of items) waiting.push(item)
         return wake
       }),
     idle: idle.await
