@@ -1,18 +1,16 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import {
-  ChatId,
   CompanyId,
   ForgetQuery,
-  MessageId,
   MessageRef,
   ProcessId,
   Run,
-  RunId,
   runKey,
   RunQuery,
   UserId
 } from "effect-cancellation"
+import { pairs, placeOf } from "../hostileIds.ts"
 import {
   aims,
   by,
@@ -25,36 +23,6 @@ import {
   stopOfRun,
   stopperOf
 } from "./contract.ts"
-
-/** Ids that a database might take for each other, or not take at all. */
-const pairs: ReadonlyArray<readonly [string, string, string]> = [
-  ["of 255 emoji", "😀".repeat(219), `${"😀".repeat(218)}😁`],
-  ["of 255 letters", "a".repeat(219), `${"a".repeat(218)}b`],
-  ["with %", "a%c", "abc"],
-  ["with _", "a_c", "abc"],
-  ["with a backslash", "a\\", "a"],
-  ["with an escaped wildcard", "\\%", "%"],
-  ["with ;", "a; DROP TABLE runs; --", "a"],
-  ["with a separator", "a:b", "a"],
-  ["with braces and brackets", "{a,b}[c]($1)?", "{a,b}[c]($2)?"],
-  ["that differ in case", "Run", "run"],
-  ["that differ in an accent's form", "e\u0301", "\u00e9"],
-  ["that differ in an accent", "\u00e9", "e"],
-  ["that differ in a space at the end", "a ", "a"],
-  ["that look like numbers", "01", "1"],
-  ["of other scripts", "عربى-中文-हिन्दी-עברית", "عربى-中文-हिन्दी-ไทย"]
-]
-
-const place = (id: string): Run =>
-  Run.make({
-    ref: MessageRef.make({
-      companyId: CompanyId.make(id),
-      userId: UserId.make(id),
-      chatId: ChatId.make(id),
-      messageId: MessageId.make(id)
-    }),
-    runId: RunId.make(id)
-  })
 
 /** Every run whose ids are the given ones but for a single one that looks like it. */
 const lookalikes = (run: Run, other: Run): ReadonlyArray<Run> => [
@@ -71,8 +39,8 @@ export const ids = ({ group }: Contract) =>
         Effect.gen(function* () {
           // a uuid is 36 characters: with it an id of 219 has the 255 that are allowed
           const prefix = freshId()
-          const run = place(prefix + id)
-          const others = lookalikes(run, place(prefix + lookalike))
+          const run = placeOf(prefix + id)
+          const others = lookalikes(run, placeOf(prefix + lookalike))
           const record = yield* start(store, run)
           assert.strictEqual(runKey(record.run), runKey(run))
           const { gone } = yield* store.stopRequests([...others, run])
@@ -93,8 +61,8 @@ export const ids = ({ group }: Contract) =>
         test(["runs", "stops"], `${title} wait for the ${aim} meant`, (store) =>
           Effect.gen(function* () {
             const prefix = freshId()
-            const run = place(prefix + id)
-            yield* stop(store, target(place(prefix + lookalike)))
+            const run = placeOf(prefix + id)
+            yield* stop(store, target(placeOf(prefix + lookalike)))
             assert.isUndefined((yield* start(store, run)).request)
           })
         )
@@ -103,8 +71,8 @@ export const ids = ({ group }: Contract) =>
       test(["runs", "find", "erasure"], `${title} are found and forgotten exactly`, (store) =>
         Effect.gen(function* () {
           const prefix = freshId()
-          const run = place(prefix + id)
-          const other = place(prefix + lookalike)
+          const run = placeOf(prefix + id)
+          const other = placeOf(prefix + lookalike)
           yield* store.startRuns([run, other])
           const { messageId: _messageId, ...chat } = run.ref
           for (const query of [
@@ -131,7 +99,7 @@ export const ids = ({ group }: Contract) =>
       test(["runs", "stops"], `${title} name actors and processes`, (store) =>
         Effect.gen(function* () {
           const name = freshId() + id
-          const run = place(name)
+          const run = placeOf(name)
           const lease = { ...longLease(), owner: ProcessId.make(name) }
           const record = only(
             yield* store.startRuns([run], store.supports.leases ? lease : undefined)
