@@ -1,0 +1,139 @@
+/**
+ * What a page that looks at a chat is told, as server-sent events.
+ *
+ * Each page has one loop that compares what it was told with what is, so events cannot overtake each
+ * other. It is woken by this process's own changes; those of other processes it finds by reading the
+ * store, modestly, and only while somebody looks.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { type ChatId, MessageId } from "effect-cancellation"
+import { ChatView, MessageView } from "./ChatView.ts"
+import { type Change, Drafts } from "./Drafts.ts"
+
+/** `Chat`: everything. `Message`: one message, new or changed. `Words`: text appended at a place. */
+export const ChatEvent = Schema.TaggedUnion({
+  Chat: { messages: Schema.Array(MessageView) },
+  Message: { message: MessageView },
+  Words: { messageId: MessageId, at: Schema.Natural, text: Schema.String },
+  Alive: {}
+})
+export type ChatEvent = typeof ChatEvent.Type
+
+export class ChatEvents extends Context.Service<
+  ChatEvents,
+  { readonly watch: (chatId: ChatId) => Stream.Stream<ChatEvent> }
+>()("effect-cancellation-demo/ChatEvents") {
+  static readonly layer: Layer.Layer<ChatEvents, never, ChatView | Drafts> = Layer.effect(
+    this,
+    Effect.gen(function* () {
+      const view = yield* ChatView
+      const drafts = yield* Drafts
+
+      const read = (chatId: ChatId, before: ReadonlyArray<MessageView>) =>
+        Effect.catch(view.read(chatId), (error) =>
+          Effect.as(Effect.logWarning(`A page cannot be told news: ${error.message}`), before)
+        )
+
+      // The next thing that happens in this chat; a pause without any makes the loop look itself.
+      const nextChange = Effect.fnUntraced(function* (
+        changes: PubSub.Subscription<Change>,
+        chatId: ChatId,
+        pause: number
+      ) {
+        const waited = yield* Effect.timeoutOption(awaitChange(changes, chatId), pause)
+        return Option.getOrElse(waited, (): Change["what"] => "stored")
+      })
+
+      const watch = (chatId: ChatId) =>
+        Stream.unwrap(
+          Effect.gen(function* () {
+            const changes = yield* drafts.changes
+            return Stream.unfold(beginning, (state) =>
+              Effect.gen(function* () {
+                const what =
+                  state.told === undefined
+                    ? "stored"
+                    : yield* nextChange(changes, chatId, pauseOf(state.stored))
+                const stored = what === "stored" ? yield* read(chatId, state.stored) : state.stored
+                const shown = view.withDrafts(chatId, stored)
+                const events = newsOf(state.told, shown)
+                const silent = events.length === 0 ? state.silent + 1 : 0
+                return [
+                  silent >= silentLooks ? [ChatEvent.cases.Alive.make({})] : events,
+                  { stored, told: shown, silent: silent >= silentLooks ? 0 : silent }
+                ] as const
+              })
+            )
+          })
+        ).pipe(Stream.flattenIterable)
+
+      return { watch }
+    })
+  )
+}
+
+interface State {
+  readonly stored: ReadonlyArray<MessageView>
+  readonly told: ReadonlyArray<MessageView> | undefined
+  readonly silent: number
+}
+
+const beginning: State = { stored: [], told: undefined, silent: 0 }
+
+// A page that hears nothing at all for some seconds believes the server is gone.
+const silentLooks = 5
+
+const awaitChange = Effect.fnUntraced(function* (
+  changes: PubSub.Subscription<Change>,
+  chatId: ChatId
+) {
+  while (true) {
+    const change = yield* PubSub.take(changes)
+    if (change.chatId !== chatId) continue
+    // What else came meanwhile is answered by the same look.
+    const rest = yield* PubSub.takeUpTo(changes, 64)
+    const all = [change, ...rest].filter((other) => other.chatId === chatId)
+    return all.some(({ what }) => what === "stored") ? "stored" : "words"
+  }
+})
+
+const pauseOf = (messages: ReadonlyArray<MessageView>): number => {
+  if (messages.some(({ state }) => state === "stopping")) return 100
+  return messages.some(({ state }) => state === "running") ? 300 : 1000
+}
+
+const newsOf = (
+  told: ReadonlyArray<MessageView> | undefined,
+  shown: ReadonlyArray<MessageView>
+): ReadonlyArray<ChatEvent> => {
+  const isLonger =
+    told !== undefined &&
+    told.every((message, index) => message.messageId === shown[index]?.messageId)
+  if (!isLonger) return [ChatEvent.cases.Chat.make({ messages: shown })]
+  return shown.flatMap((message, index) => newsOfMessage(told[index], message))
+}
+
+const newsOfMessage = (
+  before: MessageView | undefined,
+  message: MessageView
+): ReadonlyArray<ChatEvent> => {
+  if (before !== undefined && message.text.startsWith(before.text)) {
+    const at = before.text.length
+    const grown = message.text.length > at
+    if (hasSameRest(before, message)) {
+      const { messageId } = message
+      const text = message.text.slice(at)
+      return grown ? [ChatEvent.cases.Words.make({ messageId, at, text })] : []
+    }
+  }
+  return [ChatEvent.cases.Message.make({ message })]
+}
+
+const hasSameRest = (before: MessageView, after: MessageView): boolean =>
+  JSON.stringify({ ...before, text: "" }) === JSON.stringify({ ...after, text: "" })

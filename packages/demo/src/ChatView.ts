@@ -1,0 +1,131 @@
+/**
+ * A chat as a page shows it: messages of the store, with what their runs say about them.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import {
+  type ChatId,
+  type Message,
+  MessageContent,
+  type MessageContentError,
+  MessageId,
+  MessageQuery,
+  MessageRepo,
+  MessageRole,
+  type MessageStoreError,
+  receiptOf,
+  Run,
+  RunId,
+  RunOutcome,
+  RunQuery,
+  type RunRecord,
+  StopReceipt
+} from "effect-cancellation"
+import { type DraftText, Drafts } from "./Drafts.ts"
+import { ToolLine, toolsOf } from "./ToolLine.ts"
+
+/** How a message stands: `said` by a person, being written, being stopped, or how its run ended. */
+export const MessageState = Schema.Union([
+  Schema.Literals(["said", "running", "stopping"]),
+  RunOutcome
+])
+export type MessageState = typeof MessageState.Type
+
+export class MessageView extends Schema.Class<MessageView>("effect-cancellation-demo/MessageView")({
+  messageId: MessageId,
+  role: MessageRole,
+  text: Schema.String,
+  tools: Schema.Array(ToolLine),
+  runId: Schema.optionalKey(RunId),
+  state: MessageState,
+  receipt: Schema.optionalKey(StopReceipt)
+}) {}
+
+export class ChatView extends Context.Service<
+  ChatView,
+  {
+    /** Reads a chat from the store; one that nobody wrote in is empty. */
+    readonly read: (
+      chatId: ChatId
+    ) => Effect.Effect<ReadonlyArray<MessageView>, MessageContentError | MessageStoreError>
+    /** The same with the words of this process that are not stored yet. */
+    readonly withDrafts: (
+      chatId: ChatId,
+      messages: ReadonlyArray<MessageView>
+    ) => ReadonlyArray<MessageView>
+  }
+>()("effect-cancellation-demo/ChatView") {
+  static readonly layer = (options: {
+    /** How long a message may wait for its run to be stored. */
+    readonly startGrace: Duration.Input
+  }): Layer.Layer<ChatView, never, MessageContent | MessageRepo | Drafts> =>
+    Layer.effect(
+      this,
+      Effect.gen(function* () {
+        const content = yield* MessageContent
+        const repo = yield* MessageRepo
+        const drafts = yield* Drafts
+        const startGrace = Duration.toMillis(options.startGrace)
+
+        const read = Effect.fnUntraced(function* (chatId: ChatId) {
+          const messages = yield* content.find(MessageQuery.make({ chatId }))
+          const records = yield* repo.findRuns(RunQuery.cases.Chat.make({ chatId }))
+          // SQLite's clock is this machine's.
+          const now = yield* Clock.currentTimeMillis
+          return yield* Effect.forEach(messages, (message) =>
+            viewOf(message, records, now - startGrace)
+          )
+        })
+
+        const withDrafts = (chatId: ChatId, messages: ReadonlyArray<MessageView>) =>
+          messages.map((message) => {
+            const draft = draftOf(chatId, message, drafts.get)
+            return draft === undefined ? message : MessageView.make({ ...message, ...draft })
+          })
+
+        return { read, withDrafts }
+      })
+    )
+}
+
+const viewOf = Effect.fnUntraced(function* (
+  message: Message,
+  records: ReadonlyArray<RunRecord>,
+  startedBefore: number
+) {
+  const { ref, role, text, writer } = message
+  const view = { messageId: ref.messageId, role, text, tools: yield* toolsOf(message) }
+  if (writer === undefined) return MessageView.make({ ...view, state: "said" })
+  const record = records.find(
+    ({ run }) => run.ref.messageId === ref.messageId && run.runId === writer
+  )
+  const receipt = record === undefined ? undefined : receiptOf(record)
+  return MessageView.make({
+    ...view,
+    runId: writer,
+    state: record === undefined ? stateWithoutRun(message, startedBefore) : stateOf(record),
+    ...(receipt === undefined ? {} : { receipt })
+  })
+})
+
+const stateOf = (record: RunRecord): MessageState =>
+  record.outcome ?? (record.request === undefined ? "running" : "stopping")
+
+// Its run is stored in a moment, unless its process died in that moment: then nobody writes it.
+const stateWithoutRun = (message: Message, startedBefore: number): MessageState =>
+  message.completedAt !== undefined
+    ? "completed"
+    : message.updatedAt < startedBefore
+      ? "lost"
+      : "running"
+
+const draftOf = (
+  chatId: ChatId,
+  { messageId, runId }: MessageView,
+  get: (run: Run) => DraftText | undefined
+): DraftText | undefined =>
+  runId === undefined ? undefined : get(Run.make({ ref: { chatId, messageId }, runId }))

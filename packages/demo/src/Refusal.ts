@@ -1,0 +1,26 @@
+/**
+ * What the programs of the demo say when they cannot do what was asked: one line, and an exit code.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import * as Console from "effect/Console"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+
+/** One line for a person, on stderr; the process ends with code 1. */
+export class Refusal extends Data.TaggedError("Refusal")<{ readonly line: string }> {
+  override readonly [Runtime.errorReported] = false
+  override readonly [Runtime.errorExitCode] = 1
+}
+
+/** Runs a program of the demo as a process. Any error of it is said in one line, without a trace. */
+export const runProgram = <E extends { readonly message: string }>(
+  program: Effect.Effect<void, E | Refusal>
+): void =>
+  program.pipe(
+    Effect.mapError((error) =>
+      error instanceof Refusal ? error : new Refusal({ line: error.message })
+    ),
+    Effect.tapError(({ line }) => Console.error(line)),
+    NodeRuntime.runMain
+  )

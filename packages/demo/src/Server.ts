@@ -1,0 +1,71 @@
+/**
+ * The demo as one layer: page, API, agent, repo and database.
+ */
+import { createServer } from "node:http"
+import path from "node:path"
+import { NodeHttpServer } from "@effect/platform-node"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { HttpRouter, HttpStaticServer } from "effect/http"
+import { MessageRepo } from "effect-cancellation"
+import { Answers } from "./Answers.ts"
+import * as ChatApi from "./ChatApi.ts"
+import { ChatEvents } from "./ChatEvents.ts"
+import { ChatView } from "./ChatView.ts"
+import { Drafts } from "./Drafts.ts"
+import * as Guard from "./Guard.ts"
+import { Refusal } from "./Refusal.ts"
+import { ScriptedModel } from "./ScriptedModel.ts"
+import { Settings } from "./Settings.ts"
+import * as Storage from "./Storage.ts"
+import { Tools } from "./Tools.ts"
+
+// Short times, so that a person who tries `kill -9` need not wait long.
+const leaseTtl = "5 seconds"
+
+const PageLayer = HttpStaticServer.layer({
+  root: path.join(import.meta.dirname, "page"),
+  cacheControl: "no-cache"
+})
+
+const ListenerLayer = Layer.unwrap(
+  Effect.map(Settings, ({ port }) =>
+    NodeHttpServer.layer(() => createServer(), {
+      host: "127.0.0.1",
+      port,
+      gracefulShutdownTimeout: "100 millis"
+    }).pipe(Layer.catch((error) => Layer.effectContext(refusalOf(error.cause, port))))
+  )
+)
+
+const AgentLayer = Layer.mergeAll(Answers.layer, ChatEvents.layer).pipe(
+  Layer.provideMerge(ChatView.layer({ startGrace: leaseTtl })),
+  Layer.provide([ScriptedModel.layer, Tools.layer]),
+  Layer.provideMerge(Drafts.layer),
+  Layer.provideMerge(MessageRepo.layer({ leaseTtl, finalWriteTimeout: "5 seconds" }))
+)
+
+export const layer = HttpRouter.serve(Layer.mergeAll(ChatApi.layer, PageLayer, Guard.layer), {
+  disableLogger: true,
+  disableListenLog: true,
+  // An id of 255 characters, percent-encoded.
+  routerConfig: { maxParamLength: 3 * 4 * 255 }
+}).pipe(
+  // Listens first: a port that is taken is known before anything else is touched.
+  Layer.provideMerge(AgentLayer),
+  Layer.provide(Storage.layer),
+  Layer.provideMerge(ListenerLayer)
+)
+
+const refusalOf = (cause: unknown, port: number): Refusal => {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+  if (code === "EADDRINUSE") {
+    return new Refusal({
+      line: `Port ${port} is taken. Is the demo running already? For another port: PORT=${port + 1} npm start`
+    })
+  }
+  if (code === "EACCES") {
+    return new Refusal({ line: `Port ${port} may not be used by this user; set PORT to another.` })
+  }
+  return new Refusal({ line: `The server cannot listen on port ${port}: ${String(cause)}` })
+}

@@ -1,0 +1,90 @@
+/**
+ * What can be set from outside, read once at the edge: `PORT`, `DEMO_DATA`, `DEMO_SPEED`.
+ */
+import os from "node:os"
+import path from "node:path"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { Refusal } from "./Refusal.ts"
+
+export class Settings extends Context.Service<
+  Settings,
+  {
+    /** Where the page is served; 0 takes any free port. */
+    readonly port: number
+    /** The folder of the database, and the same as it was given, if it was. */
+    readonly folder: string
+    readonly givenFolder: string | undefined
+    /** The database. */
+    readonly file: string
+    /** How many times faster than a person can watch the agent works; for tests. */
+    readonly speed: number
+  }
+>()("effect-cancellation-demo/Settings") {
+  /** Reads the environment; a value that cannot work is refused with one clear line. */
+  static readonly layer: Layer.Layer<Settings, Refusal> = Layer.effect(
+    this,
+    Effect.gen(function* () {
+      const port = yield* number(
+        "PORT",
+        3000,
+        "a whole number from 0 to 65535",
+        (value) => Number.isInteger(value) && value >= 0 && value <= 65_535
+      )
+      const speed = yield* number(
+        "DEMO_SPEED",
+        1,
+        "a number from 0.1 to 1000",
+        (value) => value >= 0.1 && value <= 1000
+      )
+      const given = Option.getOrUndefined(yield* variable("DEMO_DATA"))
+      const folder = given === undefined ? yield* userFolder : path.resolve(given)
+      return {
+        port,
+        folder,
+        givenFolder: given,
+        file: path.join(folder, "chat.sqlite"),
+        speed
+      }
+    })
+  )
+}
+
+const variable = (name: string): Effect.Effect<Option.Option<string>, Refusal> =>
+  Config.option(Config.String(name)).pipe(
+    Effect.map(Option.filter((value) => value !== "")),
+    Effect.mapError((error) => new Refusal({ line: `${name} cannot be read: ${error.message}` }))
+  )
+
+const number = Effect.fnUntraced(function* (
+  name: string,
+  otherwise: number,
+  range: string,
+  accept: (value: number) => boolean
+) {
+  const given = yield* variable(name)
+  if (Option.isNone(given)) return otherwise
+  const value = /^\d+(\.\d+)?$/.test(given.value) ? Number(given.value) : Number.NaN
+  return accept(value)
+    ? value
+    : yield* new Refusal({ line: `${name} is "${given.value}"; it must be ${range}.` })
+})
+
+// Where each system keeps what a program stores for its user.
+const userFolder = Effect.gen(function* () {
+  const [name, otherwise] =
+    process.platform === "win32"
+      ? (["LOCALAPPDATA", path.join("AppData", "Local")] as const)
+      : process.platform === "darwin"
+        ? ([undefined, path.join("Library", "Application Support")] as const)
+        : (["XDG_DATA_HOME", path.join(".local", "share")] as const)
+  const set = name === undefined ? Option.none() : yield* variable(name)
+  // The XDG specification has a relative path ignored.
+  const base = Option.getOrElse(Option.filter(set, path.isAbsolute), () =>
+    path.join(os.homedir(), otherwise)
+  )
+  return path.join(base, "effect-cancellation-demo")
+})
