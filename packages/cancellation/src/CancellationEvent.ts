@@ -15,7 +15,7 @@ import { StopRequest } from "./StopRequest.ts"
  * @since 0.1.0
  */
 export const DetectedBy = Schema.Literals(["check", "poll", "hint", "start", "local"])
-/** @category models @since 0.1.0 */
+/** A value of {@link DetectedBy}. @category models @since 0.1.0 */
 export type DetectedBy = typeof DetectedBy.Type
 
 /**

@@ -28,7 +28,7 @@ const Id = Schema.String.check(
  * @since 0.1.0
  */
 export const ChatId = Id.pipe(Schema.brand("effect-cancellation/ChatId"))
-/** @category ids @since 0.1.0 */
+/** The id of a chat that has been looked at. @category ids @since 0.1.0 */
 export type ChatId = typeof ChatId.Type
 
 /**
@@ -38,7 +38,7 @@ export type ChatId = typeof ChatId.Type
  * @since 0.1.0
  */
 export const MessageId = Id.pipe(Schema.brand("effect-cancellation/MessageId"))
-/** @category ids @since 0.1.0 */
+/** The id of a message that has been looked at. @category ids @since 0.1.0 */
 export type MessageId = typeof MessageId.Type
 
 /**
@@ -48,7 +48,7 @@ export type MessageId = typeof MessageId.Type
  * @since 0.1.0
  */
 export const RunId = Id.pipe(Schema.brand("effect-cancellation/RunId"))
-/** @category ids @since 0.1.0 */
+/** The id of a run that has been looked at. @category ids @since 0.1.0 */
 export type RunId = typeof RunId.Type
 
 /**
@@ -58,7 +58,7 @@ export type RunId = typeof RunId.Type
  * @since 0.1.0
  */
 export const CompanyId = Id.pipe(Schema.brand("effect-cancellation/CompanyId"))
-/** @category ids @since 0.1.0 */
+/** The id of a company that has been looked at. @category ids @since 0.1.0 */
 export type CompanyId = typeof CompanyId.Type
 
 /**
@@ -68,7 +68,7 @@ export type CompanyId = typeof CompanyId.Type
  * @since 0.1.0
  */
 export const UserId = Id.pipe(Schema.brand("effect-cancellation/UserId"))
-/** @category ids @since 0.1.0 */
+/** The id of a user that has been looked at. @category ids @since 0.1.0 */
 export type UserId = typeof UserId.Type
 
 /**
@@ -78,7 +78,7 @@ export type UserId = typeof UserId.Type
  * @since 0.1.0
  */
 export const ProcessId = Id.pipe(Schema.brand("effect-cancellation/ProcessId"))
-/** @category ids @since 0.1.0 */
+/** The id of a process that has been looked at. @category ids @since 0.1.0 */
 export type ProcessId = typeof ProcessId.Type
 
 /**

@@ -25,7 +25,7 @@ export const StopReason = Schema.Union([
   ]),
   Schema.TemplateLiteral(["other:", Schema.String.check(Schema.isPattern(/^[a-z0-9._-]{1,64}$/))])
 ])
-/** @category models @since 0.1.0 */
+/** A value of {@link StopReason}. @category models @since 0.1.0 */
 export type StopReason = typeof StopReason.Type
 
 /**
@@ -46,7 +46,7 @@ export const RunOutcome = Schema.Literals([
   "abandoned",
   "lost"
 ])
-/** @category models @since 0.1.0 */
+/** A value of {@link RunOutcome}. @category models @since 0.1.0 */
 export type RunOutcome = typeof RunOutcome.Type
 
 /**
@@ -106,7 +106,7 @@ export const StopTarget = Schema.TaggedUnion({
   Message: { ref: MessageRef },
   Run: { run: Run }
 })
-/** @category models @since 0.1.0 */
+/** A value of {@link StopTarget}. @category models @since 0.1.0 */
 export type StopTarget = typeof StopTarget.Type
 
 /**
@@ -157,7 +157,7 @@ export const StopReceipt = Schema.TaggedUnion({
   },
   Superseded: { run: Run }
 })
-/** @category models @since 0.1.0 */
+/** A value of {@link StopReceipt}. @category models @since 0.1.0 */
 export type StopReceipt = typeof StopReceipt.Type
 
 /**

@@ -121,6 +121,13 @@ export const makeFeed = (options: {
     by: DetectedBy
   ) {
     const keys = new Set(asked.map((segment) => segment.key))
+    // Stops first: nothing else that a look brings is in a hurry.
+    for (const one of look.requests) yield* found({ ...one, now: look.now }, keys, by)
+    for (const run of look.lost) {
+      for (const segment of watchedUnder(runKey(run)).slice()) {
+        if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")
+      }
+    }
     const failed = new Set<Segment>()
     for (const { error, run } of look.failures) {
       for (const segment of keys.has(runKey(run)) ? watchedUnder(runKey(run)) : []) {
@@ -129,12 +136,6 @@ export const makeFeed = (options: {
       }
     }
     yield* outage.reached(failed.size === 0 ? asked : asked.filter((one) => !failed.has(one)))
-    for (const one of look.requests) yield* found({ ...one, now: look.now }, keys, by)
-    for (const run of look.lost) {
-      for (const segment of watchedUnder(runKey(run)).slice()) {
-        if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")
-      }
-    }
     yield* absent(asked, look)
   })
 
