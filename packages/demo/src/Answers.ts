@@ -28,8 +28,8 @@ import { answer } from "./AgentLoop.ts"
 import { ChatView } from "./ChatView.ts"
 import { Draft } from "./Draft.ts"
 import { Drafts } from "./Drafts.ts"
-import { ScriptedModel } from "./ScriptedModel.ts"
-import { Tools } from "./Tools.ts"
+import type { ScriptedModel } from "./ScriptedModel.ts"
+import type { Tools } from "./Tools.ts"
 
 /** The chat is not in a state for this. */
 export class Conflict extends Schema.TaggedError<Conflict>("effect-cancellation-demo/Conflict")(

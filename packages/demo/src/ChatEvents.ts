@@ -36,9 +36,13 @@ export class ChatEvents extends Context.Service<
       const drafts = yield* Drafts
 
       const read = (chatId: ChatId, before: ReadonlyArray<MessageView>) =>
-        Effect.catch(view.read(chatId), (error) =>
-          Effect.as(Effect.logWarning(`A page cannot be told news: ${error.message}`), before)
-        )
+        view
+          .read(chatId)
+          .pipe(
+            Effect.catch((error) =>
+              Effect.as(Effect.logWarning(`A page cannot be told news: ${error.message}`), before)
+            )
+          )
 
       // The next thing that happens in this chat; a pause without any makes the loop look itself.
       const nextChange = Effect.fnUntraced(function* (

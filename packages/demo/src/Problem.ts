@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { MessageContentError, MessageStoreError } from "effect-cancellation"
-import { type HttpServerError, HttpServerResponse, ProblemDetails } from "effect/http"
+import { type HttpServerError, type HttpServerResponse, ProblemDetails } from "effect/http"
 import type { Conflict, NotFound } from "./Answers.ts"
 
 export class Problem extends Schema.TaggedError<Problem>("effect-cancellation-demo/Problem")(
@@ -64,7 +64,8 @@ const problemOf = (failure: Failure): Problem => {
           : failure.reason._tag === "RequestParseError"
             ? problem(400, "Invalid request", "The body is not valid JSON.")
             : problem(500, "Internal error", "This should not have happened; see the server.")
-    default:
+    case "MessageContentError":
+    case "MessageStoreError":
       return problem(503, "The database does not answer", failure.message)
   }
 }

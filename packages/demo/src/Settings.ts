@@ -83,8 +83,9 @@ const userFolder = Effect.gen(function* () {
         : (["XDG_DATA_HOME", path.join(".local", "share")] as const)
   const set = name === undefined ? Option.none() : yield* variable(name)
   // The XDG specification has a relative path ignored.
-  const base = Option.getOrElse(Option.filter(set, path.isAbsolute), () =>
-    path.join(os.homedir(), otherwise)
+  const base = Option.getOrElse(
+    Option.filter(set, (folder) => path.isAbsolute(folder)),
+    () => path.join(os.homedir(), otherwise)
   )
   return path.join(base, "effect-cancellation-demo")
 })

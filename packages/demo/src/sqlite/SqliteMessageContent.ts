@@ -23,7 +23,8 @@ import {
 import { SqlClient } from "effect/sql"
 import { retryBusy } from "./SqliteClient.ts"
 
-const NullOrJson = Schema.NullOr(Schema.fromJsonString(Schema.Json))
+// Boxed, since `null` is JSON too, and not the same as no JSON.
+const NullOrJson = Schema.NullOr(Schema.fromJsonString(Schema.Struct({ json: Schema.Json })))
 const NullOrText = Schema.NullOr(Schema.String)
 const NullOrTime = Schema.NullOr(Schema.Finite)
 
@@ -154,7 +155,7 @@ const refuse = (reason: MessageContentError["reason"]) =>
   Effect.fail(new MessageContentError({ reason }))
 
 const json = (value: Schema.Json | undefined): string | null =>
-  value === undefined ? null : JSON.stringify(value)
+  value === undefined ? null : JSON.stringify({ json: value })
 
 const messagesOf = (rows: ReadonlyArray<unknown>) =>
   Effect.flatMap(decodeRows(rows), Effect.forEach(messageOf))
@@ -169,10 +170,10 @@ const messageOf = (row: typeof MessageRow.Type) =>
     },
     role: row.role,
     text: row.text,
+    ...(row.references === null ? {} : { references: row.references.json }),
+    ...(row.debug_info === null ? {} : { debugInfo: row.debug_info.json }),
     ...present({
       originalText: row.original_text,
-      references: row.references,
-      debugInfo: row.debug_info,
       segmentKind: row.segment_kind,
       writer: row.writer,
       stoppedStreamingAt: row.stopped_streaming_at,

@@ -1,0 +1,238 @@
+// The page: what it shows is what the server says, and what the person does goes to the server.
+
+import * as api from "./api.js"
+import { applyEvent, applyReceipt, emptyChat } from "./chat-state.js"
+import { openEvents } from "./connection.js"
+import { makeMessageView } from "./message-view.js"
+import { announcement, isOpen } from "./words.js"
+
+const find = (id) => document.getElementById(id)
+const text = find("text")
+const sendButton = find("send")
+const stopButton = find("stop")
+const scroller = find("scroller")
+const list = find("messages")
+
+let chatId
+let events
+let messages = emptyChat
+let views = new Map()
+let announced
+let known = false
+let sending
+let stopping
+let stoppedAt = 0
+
+// ---------------------------------------------------------------------------------------------
+// showing
+// ---------------------------------------------------------------------------------------------
+
+const running = () => messages.findLast(({ state }) => state === "running")
+
+const show = (next) => {
+  // Whoever has scrolled up reads; they are not pulled down again.
+  const follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60
+  messages = next
+  const mayRegenerate = running() === undefined
+  for (const message of messages) viewOf(message).update(message, { mayRegenerate })
+  find("welcome").hidden = !known || messages.length > 0
+  showButtons()
+  announce()
+  if (follow) scroller.scrollTop = scroller.scrollHeight
+}
+
+const viewOf = (message) => {
+  const present = views.get(message.messageId)
+  if (present !== undefined) return present
+  const view = makeMessageView(message, { onRegenerate: () => void regenerate(message.messageId) })
+  views.set(message.messageId, view)
+  list.append(view.root)
+  return view
+}
+
+const showButtons = () => {
+  // From the moment it is sent, before the server has said a word of it.
+  const target = sending ?? running()
+  stopButton.hidden = target === undefined
+  stopButton.disabled = target !== undefined && target.runId === stopping
+  sendButton.hidden = target !== undefined
+  sendButton.disabled = text.value.trim() === ""
+}
+
+const announce = () => {
+  const last = messages.findLast(({ role }) => role === "assistant")
+  const state = last === undefined ? undefined : `${last.messageId} ${last.runId} ${last.state}`
+  if (state === announced) return
+  // What was over before somebody looked is no news.
+  const isNews = announced !== undefined || (last !== undefined && isOpen(last))
+  announced = state
+  if (last !== undefined && isNews) find("announcer").textContent = announcement(last)
+}
+
+const showProblem = (problem) => {
+  find("problem").textContent = problem ?? ""
+  find("problem").hidden = problem === undefined
+}
+
+const showReachable = (reachable) => {
+  document.body.classList.toggle("unreachable", !reachable)
+  find("connection").textContent = reachable ? "" : "The server does not answer. Reconnecting…"
+  find("connection").hidden = reachable
+}
+
+const fitText = () => {
+  if (CSS.supports("field-sizing", "content")) return
+  text.style.height = "auto"
+  text.style.height = `${text.scrollHeight}px`
+}
+
+// ---------------------------------------------------------------------------------------------
+// doing
+// ---------------------------------------------------------------------------------------------
+
+const send = async () => {
+  const value = text.value.trim()
+  if (value === "" || sending !== undefined || running()) return
+  const question = {
+    questionId: api.newId("question"),
+    messageId: api.newId("answer"),
+    runId: api.newId("run"),
+    text: value
+  }
+  showProblem()
+  text.value = ""
+  fitText()
+  scroller.scrollTop = scroller.scrollHeight
+  const asked = api.ask(chatId, question)
+  sending = { ...question, asked, chatId }
+  showButtons()
+  try {
+    await asked
+    await seen(question.messageId)
+  } catch (error) {
+    text.value ||= value
+    showProblem(`Not sent: ${error.message}`)
+  } finally {
+    sending = undefined
+    fitText()
+    showButtons()
+  }
+}
+
+// Between the answer to a request and the event that shows its effect nothing may look idle.
+const seen = (messageId) =>
+  new Promise((resolve) => {
+    const end = Date.now() + 2000
+    const look = () =>
+      messages.some((one) => one.messageId === messageId) || Date.now() > end
+        ? resolve()
+        : setTimeout(look, 10)
+    look()
+  })
+
+const stop = async () => {
+  const target = sending ?? running()
+  if (target === undefined || stopping === target.runId) return
+  stopping = target.runId
+  stoppedAt = Date.now()
+  showProblem()
+  showButtons()
+  try {
+    // A stop may not overtake the question it is meant for.
+    await target.asked
+    const { receipts } = await api.stop(chatId, target)
+    show(receipts.reduce(applyReceipt, messages))
+  } catch (error) {
+    stopping = undefined
+    if (target.asked === undefined || running()) {
+      showProblem(`The stop could not be asked. ${error.message} Press Stop again.`)
+    }
+  }
+  showButtons()
+  focusText()
+}
+
+const regenerate = async (messageId) => {
+  showProblem()
+  try {
+    await api.regenerate(chatId, messageId, api.newId("run"))
+  } catch (error) {
+    showProblem(`Not regenerated: ${error.message}`)
+  }
+}
+
+// On a touch screen the focus would bring up the keyboard.
+const focusText = () => {
+  if (matchMedia("(hover: hover)").matches) text.focus({ preventScroll: true })
+}
+
+// ---------------------------------------------------------------------------------------------
+// which chat
+// ---------------------------------------------------------------------------------------------
+
+const openChat = () => {
+  const named = decodeURIComponent(location.hash.slice(1))
+  chatId = named || localStorage.getItem("chat") || api.newId("chat")
+  localStorage.setItem("chat", chatId)
+  if (named !== chatId) history.replaceState(null, "", `#${encodeURIComponent(chatId)}`)
+  events?.close()
+  views = new Map()
+  announced = undefined
+  known = false
+  sending = undefined
+  list.replaceChildren()
+  show(emptyChat)
+  showProblem()
+  events = openEvents(chatId, {
+    onEvent: (event) => {
+      const next = applyEvent(messages, event)
+      if (next === undefined) return events.reload()
+      if (event._tag === "Chat") forget(next)
+      known = true
+      show(next)
+    },
+    onReachable: showReachable
+  })
+  focusText()
+}
+
+const forget = (next) => {
+  const ids = new Set(next.map(({ messageId }) => messageId))
+  for (const [messageId, { root }] of views) {
+    if (ids.has(messageId)) continue
+    root.remove()
+    views.delete(messageId)
+  }
+}
+
+find("new-chat").addEventListener("click", () => {
+  location.hash = api.newId("chat")
+  focusText()
+})
+window.addEventListener("hashchange", openChat)
+
+find("composer").addEventListener("submit", (event) => {
+  event.preventDefault()
+  // The second click of a double click on Stop, which was there a moment ago, sends nothing.
+  if (Date.now() - stoppedAt > 400) void send()
+})
+text.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
+  event.preventDefault()
+  void send()
+})
+text.addEventListener("input", () => {
+  fitText()
+  showButtons()
+})
+stopButton.addEventListener("click", () => void stop())
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.isComposing) void stop()
+})
+find("suggestions").addEventListener("click", ({ target }) => {
+  if (!(target instanceof HTMLButtonElement)) return
+  text.value = target.textContent.trim()
+  void send()
+})
+
+openChat()

@@ -1,0 +1,37 @@
+// What the states of a message are called, for a person.
+
+/** @param {number} millis */
+export const duration = (millis) =>
+  millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(1)} s`
+
+const words = {
+  said: () => "",
+  running: () => "Writing…",
+  stopping: () => "Stopping…",
+  stopped: ({ receipt }) => {
+    const time = tookOf(receipt)
+    return time === undefined ? "Stopped" : `Stopped after ${duration(time)}`
+  },
+  completed: ({ receipt }) =>
+    receipt?._tag === "TooLate" ? "Finished before the stop was seen" : "",
+  interrupted: () => "Interrupted by shutdown",
+  failed: () => "Failed",
+  abandoned: () => "Given up: it did not end when it was stopped",
+  lost: () => "Lost: the process that wrote this is gone"
+}
+
+/** Both times of a receipt are by the store's clock, so they may be subtracted. */
+const tookOf = (receipt) =>
+  receipt?._tag === "Ended" ? receipt.endedAt - receipt.request.userAbortedAt : undefined
+
+/** The state of a message in words; empty if there is nothing to say. */
+export const stateInWords = (message) => words[message.state](message)
+
+/** The same for somebody who cannot see the message. */
+export const announcement = (message) => {
+  if (message.state === "running") return "The answer is being written."
+  return stateInWords(message) || "The answer is finished."
+}
+
+/** The messages a run still writes, stop or no stop. */
+export const isOpen = ({ state }) => state === "running" || state === "stopping"
