@@ -1,0 +1,37 @@
+/**
+ * `npm run messages`: lists what runs now.
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { runProgram } from "./Refusal.ts"
+import { age, layer, runningRuns } from "./RunningRuns.ts"
+
+const program = Effect.gen(function* () {
+  const records = yield* runningRuns
+  if (records.length === 0) return yield* Console.log("Nothing runs.")
+  const rows = yield* Effect.forEach(records, ({ request, run, startedAt }) =>
+    Effect.map(age(startedAt), (running) => [
+      run.ref.messageId,
+      run.ref.chatId,
+      running,
+      request === undefined ? "running" : "stopping"
+    ])
+  )
+  yield* Console.log(table([["MESSAGE", "CHAT", "SINCE", "STATE"], ...rows]))
+})
+
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = rows[0]?.map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0))
+  )
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths?.[column] ?? 0))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
+}
+
+runProgram(Effect.provide(program, layer))

@@ -1,0 +1,76 @@
+/**
+ * `npm run stop -- <messageId>` and `npm run stop -- --all`: stops what another process runs.
+ */
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { MessageId, type RunRecord } from "effect-cancellation"
+import { Refusal, runProgram } from "./Refusal.ts"
+import { findByMessage, layer, patience, runningRuns, stopAndWait } from "./RunningRuns.ts"
+
+const usage = "Usage: npm run stop -- <messageId>, or npm run stop -- --all"
+
+const stopOne = Effect.fnUntraced(function* (argument: string) {
+  const messageId = yield* Effect.mapError(
+    Schema.decodeUnknownEffect(MessageId)(argument),
+    () => new Refusal({ line: `That is no message id. ${usage}` })
+  )
+  const record = yield* findByMessage(messageId)
+  if (record === undefined) {
+    return yield* new Refusal({
+      line: `There is no message ${messageId}. npm run messages lists what runs.`
+    })
+  }
+  if (record.outcome !== undefined) {
+    return yield* new Refusal({
+      line: `Message ${messageId} has ended already: ${record.outcome}.`
+    })
+  }
+  yield* report(record, yield* stopAndWait(record.run))
+})
+
+const stopAll = Effect.gen(function* () {
+  const records = yield* runningRuns
+  if (records.length === 0) return yield* Console.log("Nothing runs.")
+  const ends = yield* Effect.forEach(
+    records,
+    (record) =>
+      Effect.result(Effect.flatMap(stopAndWait(record.run), (end) => report(record, end))),
+    { concurrency: "unbounded" }
+  )
+  yield* Effect.forEach(ends, Effect.fromResult, { discard: true })
+})
+
+const report = Effect.fnUntraced(function* ({ run }: RunRecord, end: RunRecord | undefined) {
+  const { messageId } = run.ref
+  const { endedAt, outcome, request } = end ?? {}
+  if (end === undefined) {
+    return yield* new Refusal({ line: `Message ${messageId} is gone: somebody deleted it.` })
+  }
+  if (outcome === undefined || endedAt === undefined || request === undefined) {
+    return yield* new Refusal({
+      line: `Message ${messageId} was asked to stop, but has not ended within ${Duration.format(patience)}. The wish is kept; is its server running?`
+    })
+  }
+  if (outcome === "stopped") {
+    return yield* Console.log(
+      `Stopped ${messageId} in ${Math.round(endedAt - request.userAbortedAt)} ms.`
+    )
+  }
+  yield* Console.log(`Message ${messageId} ended before it saw the stop: ${outcome}.`)
+})
+
+const [argument, ...more] = process.argv.slice(2)
+
+const refuse = (line: string) => Effect.fail(new Refusal({ line }))
+
+runProgram(
+  argument === undefined || more.length > 0
+    ? refuse(usage)
+    : argument === "--all"
+      ? Effect.provide(stopAll, layer)
+      : argument.startsWith("--")
+        ? refuse(`${argument} is no option. ${usage}`)
+        : Effect.provide(stopOne(argument), layer)
+)
