@@ -30,7 +30,7 @@ import {
 export type Store = MessageStore["Service"]
 
 /** Registers a test, if the store supports what it needs. */
-export type RegisterTest = (
+type RegisterTest = (
   needs: ReadonlyArray<keyof Supports>,
   title: string,
   body: (store: Store) => Effect.Effect<void, MessageStoreError>

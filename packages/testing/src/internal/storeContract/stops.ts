@@ -172,10 +172,11 @@ export const stops = ({ group }: Contract) => {
       (store) =>
         Effect.gen(function* () {
           const where = freshChat()
-          const running = [freshRun(where), freshRun(where), freshRun(where)]
+          const older = freshRun(where)
+          const running = [runOf(older.ref), freshRun(where), freshRun(where)]
           const ended = freshRun(where)
           const elsewhere = freshRun({ ...freshChat(), chatId: where.chatId })
-          yield* store.startRuns([...running, ended, elsewhere])
+          yield* store.startRuns([older, ...running, ended, elsewhere])
           yield* store.advanceRuns([{ run: ended, to: "completed" }])
           const receipts = yield* store.requestStop(
             stopOfChat(ended),
@@ -186,7 +187,7 @@ export const stops = ({ group }: Contract) => {
           )
           assert.strictEqual(receipts.length, running.length)
           assert.deepStrictEqual(runKeys(stopped), runKeys(running))
-          const look = yield* store.stopRequests([...running, ended, elsewhere])
+          const look = yield* store.stopRequests([older, ...running, ended, elsewhere])
           assert.deepStrictEqual(runKeys(look.requests.map(({ run }) => run)), runKeys(running))
         })
     )
