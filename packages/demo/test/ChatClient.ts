@@ -1,0 +1,55 @@
+// The page's requests, without a page.
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { MessageView } from "../src/ChatView.ts"
+import { until } from "./DemoProcess.ts"
+
+const decodeChat = Schema.decodeUnknownEffect(
+  Schema.Struct({ messages: Schema.Array(MessageView) })
+)
+
+export const request = (
+  url: string,
+  options: { readonly method?: string; readonly body?: string; readonly headers?: object } = {}
+) =>
+  Effect.promise(async () => {
+    const response = await fetch(url, {
+      ...options,
+      headers: { "content-type": "application/json", ...options.headers }
+    })
+    return {
+      status: response.status,
+      type: response.headers.get("content-type"),
+      text: await response.text()
+    }
+  })
+
+export const chatOf = (server: { readonly url: string }, chatId: string) => {
+  const at = `${server.url}/api/chats/${chatId}`
+  const post = (path: string, body: object) =>
+    request(`${at}${path}`, { method: "POST", body: JSON.stringify(body) })
+  const read = Effect.flatMap(request(at), ({ status, text }) =>
+    status === 200
+      ? Effect.map(decodeChat(JSON.parse(text)), ({ messages }) => messages)
+      : Effect.succeed([])
+  )
+  const answer = (messageId: string) =>
+    Effect.map(read, (messages) => messages.find((message) => message.messageId === messageId))
+  return {
+    post,
+    read,
+    answer,
+    ask: (messageId: string, text = "Hello") =>
+      post("/messages", { questionId: `${messageId}-q`, messageId, runId: `${messageId}-1`, text }),
+    stop: (messageId: string, runId = `${messageId}-1`) =>
+      post(`/messages/${messageId}/stop`, { runId }),
+    regenerate: (messageId: string, runId: string) =>
+      post(`/messages/${messageId}/regenerate`, { runId }),
+    /** Waits until the answer is in this state. */
+    untilState: (messageId: string, state: MessageView["state"]) =>
+      until(answer(messageId), (message) => message?.state === state),
+    /** Waits until the answer has some text. */
+    untilText: (messageId: string, length = 10) =>
+      until(answer(messageId), (message) => (message?.text.length ?? 0) >= length)
+  }
+}

@@ -1,0 +1,218 @@
+import { assert, describe, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { chatOf, request } from "./ChatClient.ts"
+import { type Server, startServer } from "./DemoProcess.ts"
+import { temporaryFolder } from "./SqliteFile.ts"
+import http from "node:http"
+
+class Demo extends Context.Service<Demo, Server>()("test/Demo") {
+  static readonly layer = Layer.effect(
+    this,
+    Effect.flatMap(temporaryFolder, (folder) => startServer({ folder, speed: 20 }))
+  )
+}
+
+const valid = { questionId: "q", messageId: "m", runId: "r", text: "Hello" }
+
+// `fetch` sets Host itself.
+const getWithHost = (port: number, host: string) =>
+  Effect.promise(
+    () =>
+      new Promise<number | undefined>((resolve, reject) => {
+        http
+          .get({ host: "127.0.0.1", port, path: "/", headers: { host } }, (response) => {
+            response.resume()
+            resolve(response.statusCode)
+          })
+          .on("error", reject)
+      })
+  )
+
+layer(Demo.layer, { excludeTestServices: true, timeout: "20 seconds" })("the API", (it) => {
+  const refused: ReadonlyArray<
+    readonly [title: string, status: number, path: string, body: string]
+  > = [
+    ["malformed JSON", 400, "/messages", "{nonsense"],
+    ["no body", 400, "/messages", ""],
+    ["an empty text", 400, "/messages", JSON.stringify({ ...valid, text: "  \n " })],
+    [
+      "a text of 4,001 characters",
+      400,
+      "/messages",
+      JSON.stringify({ ...valid, text: "x".repeat(4001) })
+    ],
+    ["an empty id", 400, "/messages", JSON.stringify({ ...valid, messageId: "" })],
+    ["an id with a quote", 400, "/messages", JSON.stringify({ ...valid, messageId: "a'b" })],
+    ["an id with a newline", 400, "/messages", JSON.stringify({ ...valid, runId: "a\nb" })],
+    [
+      "an id of 10,000 characters",
+      400,
+      "/messages",
+      JSON.stringify({ ...valid, runId: "x".repeat(10_000) })
+    ],
+    [
+      "an id with an unpaired surrogate",
+      400,
+      "/messages",
+      '{"questionId":"q","messageId":"\\ud800","runId":"r","text":"x"}'
+    ],
+    [
+      "one id for question and answer",
+      400,
+      "/messages",
+      JSON.stringify({ ...valid, questionId: "m" })
+    ],
+    [
+      "100,000 characters",
+      413,
+      "/messages",
+      JSON.stringify({ ...valid, text: "x".repeat(100_000) })
+    ],
+    ["a stop of an unknown message", 404, "/messages/unknown/stop", '{"runId":"r"}'],
+    ["a stop without a run", 400, "/messages/unknown/stop", "{}"],
+    ["an unknown message to regenerate", 404, "/messages/unknown/regenerate", '{"runId":"r"}'],
+    ["an unknown address", 404, "/nothing", "{}"]
+  ]
+  for (const [title, status, path, body] of refused) {
+    it.effect(`refuses ${title} with a problem that says what is wrong`, () =>
+      Effect.gen(function* () {
+        const { url } = yield* Demo
+        const answer = yield* request(`${url}/api/chats/refused${path}`, { method: "POST", body })
+        assert.strictEqual(answer.status, status)
+        assert.strictEqual(answer.type, "application/problem+json")
+        const problem = JSON.parse(answer.text)
+        assert.strictEqual(problem.status, status)
+        assert.isAbove(problem.detail.length, 10)
+        assert.isBelow(answer.text.length, 1000)
+      })
+    )
+  }
+
+  it.effect("refuses chats nobody has written in, and ids that are none", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Demo
+      assert.strictEqual((yield* request(`${url}/api/chats/unknown`)).status, 404)
+      assert.strictEqual((yield* request(`${url}/api/chats/a%22b`)).status, 400)
+      assert.strictEqual((yield* request(`${url}/api/chats/${"x".repeat(256)}`)).status, 400)
+      assert.strictEqual((yield* request(`${url}/api/chats/%E0%A4%A`)).status, 404)
+      assert.strictEqual((yield* request(`${url}/api/chats/${"x".repeat(255)}`)).status, 404)
+    })
+  )
+
+  it.effect("lets in no other page and no other name", () =>
+    Effect.gen(function* () {
+      const { port, url } = yield* Demo
+      const body = JSON.stringify(valid)
+      const post = (headers: object) =>
+        request(`${url}/api/chats/guarded/messages`, { method: "POST", body, headers })
+      assert.strictEqual((yield* post({ origin: "http://evil.example" })).status, 403)
+      assert.strictEqual((yield* post({ origin: "null" })).status, 403)
+      assert.strictEqual((yield* post({ "content-type": "text/plain" })).status, 415)
+      assert.strictEqual(yield* getWithHost(port, "evil.example"), 403)
+      assert.strictEqual(yield* getWithHost(port, `127.0.0.1:${port}`), 200)
+      assert.strictEqual(yield* getWithHost(port, `localhost:${port}`), 200)
+      assert.deepStrictEqual(yield* chatOf({ url }, "guarded").read, [])
+    })
+  )
+
+  it.effect("writes an answer to its end, with the tools it used", () =>
+    Effect.gen(function* () {
+      const chat = chatOf(yield* Demo, "whole")
+      assert.strictEqual((yield* chat.ask("m")).status, 202)
+      const answer = yield* chat.untilState("m", "completed")
+      assert.include(answer?.text, "Here is what happens when you press Stop.")
+      assert.deepStrictEqual(
+        answer?.tools.map(({ state }) => state),
+        ["done", "done"]
+      )
+    })
+  )
+
+  it.effect("asks once when it is asked twice, and refuses a second question meanwhile", () =>
+    Effect.gen(function* () {
+      const chat = chatOf(yield* Demo, "twice")
+      const statuses = yield* Effect.forEach([1, 2, 3], () => chat.ask("m"), {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(
+        statuses.map(({ status }) => status),
+        [202, 202, 202]
+      )
+      assert.strictEqual((yield* chat.ask("other")).status, 409)
+      assert.strictEqual((yield* chat.regenerate("m", "m-2")).status, 409)
+      assert.lengthOf(yield* chat.read, 2)
+    })
+  )
+
+  it.effect("stops, answers with a receipt, and takes the next question at once", () =>
+    Effect.gen(function* () {
+      const chat = chatOf(yield* Demo, "stopped")
+      yield* chat.ask("m")
+      yield* chat.untilText("m")
+      const { receipts } = JSON.parse((yield* chat.stop("m")).text)
+      assert.strictEqual(receipts[0]._tag, "Requested")
+      assert.strictEqual((yield* chat.ask("next")).status, 202)
+      const stopped = yield* chat.untilState("m", "stopped")
+      yield* chat.untilState("next", "completed")
+      const { receipts: again } = JSON.parse((yield* chat.stop("m")).text)
+      assert.strictEqual(again[0]._tag, "Ended")
+      assert.deepStrictEqual(yield* chat.answer("m"), stopped)
+    })
+  )
+
+  it.effect("stops a run before its first word, and leaves the message empty", () =>
+    Effect.gen(function* () {
+      const chat = chatOf(yield* Demo, "early")
+      yield* chat.ask("m")
+      yield* chat.stop("m")
+      const stopped = yield* chat.untilState("m", "stopped")
+      assert.strictEqual(stopped?.text, "")
+    })
+  )
+
+  it.effect("regenerates in the same message, and the old run's stop does not touch it", () =>
+    Effect.gen(function* () {
+      const chat = chatOf(yield* Demo, "anew")
+      yield* chat.ask("m")
+      yield* chat.untilText("m")
+      yield* chat.stop("m")
+      yield* chat.untilState("m", "stopped")
+      assert.strictEqual((yield* chat.regenerate("m", "m-2")).status, 202)
+      yield* chat.stop("m", "m-1")
+      const anew = yield* chat.untilState("m", "completed")
+      assert.strictEqual(anew?.runId, "m-2")
+      assert.include(anew?.text, "Here is what happens")
+      assert.lengthOf(yield* chat.read, 2)
+      assert.strictEqual((yield* chat.regenerate("m-q", "m-3")).status, 409)
+    })
+  )
+
+  it.effect("says of a model that broke down that the answer failed, and keeps the text", () =>
+    Effect.gen(function* () {
+      const chat = chatOf(yield* Demo, "failing")
+      yield* chat.ask("m", "Please break down: /fail")
+      const failed = yield* chat.untilState("m", "failed")
+      assert.match(failed?.text ?? "", /And so, $/)
+    })
+  )
+})
+
+describe("the page", () => {
+  layer(Demo.layer, { excludeTestServices: true, timeout: "20 seconds" })("", (it) => {
+    it.effect("is served with all its parts, and nothing beside them", () =>
+      Effect.gen(function* () {
+        const { url } = yield* Demo
+        const index = yield* request(`${url}/`)
+        const parts = Array.from(index.text.matchAll(/(?:href|src)="(\/[^"]+)"/g), ([, at]) => at)
+        assert.isAbove(parts.length, 2)
+        for (const part of parts) {
+          assert.strictEqual((yield* request(`${url}${part}`)).status, 200, part)
+        }
+        assert.notInclude(index.text.replaceAll("http://www.w3.org", ""), "http")
+        assert.strictEqual((yield* request(`${url}/..%2fmain.ts`)).status, 404)
+      })
+    )
+  })
+})

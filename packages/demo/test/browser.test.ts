@@ -1,0 +1,243 @@
+// What a person does with the page, in headless Chromium.
+import { existsSync } from "node:fs"
+import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { type Browser, chromium, type Page } from "playwright-core"
+import { run, type Server, startServer } from "./DemoProcess.ts"
+import { temporaryFolder } from "./SqliteFile.ts"
+
+const executablePath = "/usr/bin/chromium"
+const isMissing = !existsSync(executablePath) && process.env["REQUIRE_BROWSER"] !== "1"
+
+const args = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync"
+]
+
+const question = "How do you stop an agent?"
+const answers = ".message.assistant"
+const lastAnswer = `${answers}:last-child`
+const words = `${lastAnswer} .status .words`
+
+describe("the page in Chromium", () => {
+  let scope: Scope.Closeable
+  let folder: string
+  let server: Server
+  let browser: Browser | undefined
+  let page: Page
+  let troubles: Array<string>
+
+  beforeAll(async () => {
+    if (isMissing) return
+    scope = await Effect.runPromise(Scope.make())
+    folder = await Effect.runPromise(Scope.provide(temporaryFolder, scope))
+    server = await Effect.runPromise(Scope.provide(startServer({ folder, speed: 2 }), scope))
+    browser = await chromium.launch({ executablePath, args })
+  })
+
+  afterAll(async () => {
+    await browser?.close()
+    if (!isMissing) await Effect.runPromise(Scope.close(scope, Exit.void))
+  })
+
+  beforeEach(async (context) => {
+    if (browser === undefined) return context.skip(`there is no Chromium at ${executablePath}`)
+    page = await browser.newPage()
+    troubles = []
+    page.on("pageerror", (error) => troubles.push(String(error)))
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") troubles.push(message.text())
+    })
+    await page.goto(server.url)
+    await page.waitForSelector("#welcome:not([hidden])")
+  })
+
+  afterEach(async () => {
+    if (browser === undefined) return
+    await page.close()
+    assert.deepStrictEqual(troubles, [])
+  })
+
+  const send = async (text = question) => {
+    await page.fill("#text", text)
+    await page.keyboard.press("Enter")
+  }
+
+  const textOf = (selector: string) => page.locator(selector).innerText()
+
+  /** Waits until the answer has grown twice, so that its words can be seen to arrive. */
+  const watchWords = async () => {
+    for (const length of [5, 25]) {
+      await page.waitForFunction(
+        ([selector, least]) => (document.querySelector(selector)?.textContent?.length ?? 0) > least,
+        [`${lastAnswer} .body`, length] as const
+      )
+    }
+  }
+
+  const untilWords = (pattern: RegExp) =>
+    page.waitForFunction(
+      ([selector, source]) =>
+        new RegExp(source).test(document.querySelector(selector)?.textContent ?? ""),
+      [words, pattern.source] as const
+    )
+
+  /** What the person sees of the answers, and what would show that something was still written. */
+  const answerTexts = () => page.locator(`${answers} .body`).allInnerTexts()
+
+  const untilButton = (id: "send" | "stop") => page.waitForSelector(`#${id}:not([hidden])`)
+
+  it("sends, streams, stops, keeps the text, survives a reload, and sends again", async () => {
+    await send()
+    await watchWords()
+    await page.click("#stop")
+    await untilWords(/^Stopped after \d+ ms$/)
+    await untilButton("send")
+    const [stopped] = await answerTexts()
+    const status = await textOf(words)
+
+    // Another answer comes and grows; the stopped one does not.
+    await send("And another one?")
+    await watchWords()
+    assert.strictEqual((await answerTexts())[0], stopped)
+    await page.keyboard.press("Escape")
+    await untilWords(/^Stopped after/)
+
+    const before = await page.locator("#messages").innerText()
+    await page.reload()
+    await page.waitForSelector(lastAnswer)
+    assert.strictEqual(await page.locator("#messages").innerText(), before)
+    assert.strictEqual(await textOf(`${answers} .status .words >> nth=0`), status)
+
+    await send("After the reload?")
+    await watchWords()
+    assert.strictEqual((await answerTexts())[0], stopped)
+    await page.click("#stop")
+    await untilWords(/^Stopped after/)
+  })
+
+  it("shows an answer that still runs after a reload, and goes on", async () => {
+    await send()
+    await watchWords()
+    await page.reload()
+    await page.waitForSelector(`${lastAnswer}[data-state=running]`)
+    const length = (await textOf(`${lastAnswer} .body`)).length
+    await page.waitForFunction(
+      ([selector, least]) =>
+        (document.querySelector(selector)?.textContent?.length ?? 0) > least + 20,
+      [`${lastAnswer} .body`, length] as const
+    )
+    await page.click("#stop")
+    await untilWords(/^Stopped after/)
+  })
+
+  it("stops before the first word", async () => {
+    await send()
+    await page.click("#stop")
+    await untilWords(/^Stopped after \d+ ms$/)
+    assert.deepStrictEqual(await answerTexts(), [""])
+    await send("Next")
+    await watchWords()
+    assert.strictEqual((await answerTexts())[0], "")
+  })
+
+  it("takes Stop twice as once, and a double click sends nothing", async () => {
+    await send()
+    await watchWords()
+    await page.fill("#text", "Not to be sent by a second click")
+    await page.dblclick("#stop")
+    await untilWords(/^Stopped after/)
+    await page.keyboard.press("Escape")
+    await untilButton("send")
+    assert.strictEqual(await page.locator(".message").count(), 2)
+    assert.isTrue(await page.locator("#problem").isHidden())
+    assert.strictEqual(await page.inputValue("#text"), "Not to be sent by a second click")
+  })
+
+  it("stops by Escape, and Shift+Enter begins a new line", async () => {
+    await page.fill("#text", "One")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("Two")
+    await page.keyboard.press("Enter")
+    await watchWords()
+    await page.keyboard.press("Escape")
+    await untilWords(/^Stopped after/)
+    assert.strictEqual(await textOf(".message.user .text"), "One\nTwo")
+  })
+
+  it("stops a tool, and shows it as stopped", async () => {
+    await send()
+    await page.waitForSelector(".tool.running")
+    await page.click("#stop")
+    await untilWords(/^Stopped after/)
+    assert.match(await textOf(".tool.stopped"), /^Searching for .*stopped$/s)
+  })
+
+  it("regenerates in the same message after a stop", async () => {
+    await send()
+    await watchWords()
+    await page.click("#stop")
+    await untilWords(/^Stopped after/)
+    const name = await textOf(`${lastAnswer} .name`)
+    await page.click(`${lastAnswer} .again`)
+    await page.waitForSelector(`${lastAnswer}[data-state=running]`)
+    await page.waitForSelector(`${lastAnswer}[data-state=completed]`, { timeout: 20_000 })
+    assert.strictEqual(await page.locator(answers).count(), 1)
+    assert.strictEqual(await textOf(`${lastAnswer} .name`), name)
+    assert.include(await textOf(`${lastAnswer} .body`), "Here is what happens when you press Stop.")
+    assert.strictEqual(await textOf("#announcer"), "The answer is finished.")
+  })
+
+  it("shows a stop from a second process", async () => {
+    await send()
+    await watchWords()
+    const name = await textOf(`${lastAnswer} .name`)
+    const stop = await Effect.runPromise(run("stop.ts", [name], { DEMO_DATA: folder }))
+    const millis = /in (\d+) ms/.exec(stop.stdout)?.[1]
+    await untilWords(/^Stopped after/)
+    assert.strictEqual(await textOf(words), `Stopped after ${millis} ms`)
+  })
+
+  it("says that the server is gone, reconnects, and tells what became of the answer", async () => {
+    const own = await Effect.runPromise(Scope.make())
+    try {
+      const first = await Effect.runPromise(Scope.provide(startServer({ folder }), own))
+      await page.goto(first.url)
+      await page.waitForSelector("#welcome:not([hidden])")
+      await send()
+      await watchWords()
+      await Effect.runPromise(first.signal("SIGINT"))
+      await page.waitForSelector("#connection:not([hidden])")
+      await untilWords(/^Interrupted by shutdown$/)
+      await Effect.runPromise(first.ended)
+      await Effect.runPromise(Scope.provide(startServer({ folder, port: first.port }), own))
+      await page.waitForSelector("#connection", { state: "hidden" })
+      assert.strictEqual(await textOf(words), "Interrupted by shutdown")
+      // The browser itself reports the connections that failed.
+      troubles = troubles.filter((trouble) => !trouble.includes("net::ERR_"))
+    } finally {
+      await Effect.runPromise(Scope.close(own, Exit.void))
+    }
+  })
+
+  it("begins a new chat, and comes back to the old one", async () => {
+    await send()
+    await watchWords()
+    await page.click("#stop")
+    await untilWords(/^Stopped after/)
+    await page.click("#new-chat")
+    await page.waitForSelector("#welcome:not([hidden])")
+    assert.strictEqual(await page.locator(".message").count(), 0)
+    await page.goBack()
+    await page.waitForSelector(lastAnswer)
+    assert.match(await textOf(words), /^Stopped after/)
+  })
+})

@@ -1,0 +1,196 @@
+// Several processes that have nothing in common but the database.
+import { existsSync } from "node:fs"
+import path from "node:path"
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { chatOf } from "./ChatClient.ts"
+import { run, startServer, until } from "./DemoProcess.ts"
+import { temporaryFolder } from "./SqliteFile.ts"
+
+// A page that looks on; what it was told so far can be read at any time, also after a cut.
+const openPage = Effect.fnUntraced(function* (url: string, chatId: string) {
+  const { signal } = yield* Effect.acquireRelease(
+    Effect.sync(() => new AbortController()),
+    (controller) => Effect.sync(() => controller.abort())
+  )
+  const events = yield* Effect.promise(() => fetch(`${url}/api/chats/${chatId}/events`, { signal }))
+  let told = ""
+  const listen = async () => {
+    const decoder = new TextDecoder()
+    for await (const bytes of events.body ?? []) told += decoder.decode(bytes, { stream: true })
+  }
+  listen().catch((error: unknown) => (told += `\n${String(error)}`))
+  return () => told
+})
+
+it.live("the command line stops a run of the server within the poll interval", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const chat = chatOf(yield* startServer({ folder }), "c")
+    yield* chat.ask("m")
+    yield* chat.untilText("m")
+
+    const list = yield* run("messages.ts", [], { DEMO_DATA: folder })
+    assert.match(list.stdout, /^MESSAGE +CHAT +SINCE +STATE\nm +c +\d+s +running\n$/)
+
+    const stop = yield* run("stop.ts", ["m"], { DEMO_DATA: folder })
+    assert.strictEqual(stop.code, 0, stop.stderr)
+    const millis = /^Stopped m in (\d+) ms\.\n$/.exec(stop.stdout)?.[1]
+    assert.isBelow(Number(millis), 1500)
+    assert.strictEqual((yield* chat.answer("m"))?.state, "stopped")
+
+    const after = yield* run("messages.ts", [], { DEMO_DATA: folder })
+    assert.strictEqual(after.stdout, "Nothing runs.\n")
+  }).pipe(Effect.scoped)
+)
+
+it.live("the command line stops all", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const server = yield* startServer({ folder })
+    const chats = ["a", "b", "c"].map((name) => chatOf(server, name))
+    yield* Effect.forEach(chats, (chat, index) => chat.ask(`m${index}`))
+    yield* Effect.forEach(chats, (chat, index) => chat.untilText(`m${index}`))
+    const { code, stdout } = yield* run("stop.ts", ["--all"], { DEMO_DATA: folder })
+    assert.strictEqual(code, 0)
+    assert.lengthOf(stdout.match(/^Stopped m\d in \d+ ms\.$/gm) ?? [], 3)
+  }).pipe(Effect.scoped)
+)
+
+it.live("the command line says in one line why it cannot", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const chat = chatOf(yield* startServer({ folder, speed: 50 }), "c")
+    yield* chat.ask("m")
+    yield* chat.untilState("m", "completed")
+    const refusals = [
+      [["m"], /^Message m has ended already: completed\.\n$/],
+      [["unknown"], /^There is no message unknown\..*\n$/],
+      [["it's"], /^That is no message id\..*\n$/],
+      [["x".repeat(300)], /^That is no message id\..*\n$/],
+      [[""], /^That is no message id\..*\n$/],
+      [[], /^Usage: .*\n$/],
+      [["a", "b"], /^Usage: .*\n$/],
+      [["--everything"], /^--everything is no option\..*\n$/]
+    ] as const
+    for (const [args, line] of refusals) {
+      const { code, stderr, stdout } = yield* run("stop.ts", args, { DEMO_DATA: folder })
+      assert.match(stderr, line)
+      assert.strictEqual(stdout, "")
+      assert.strictEqual(code, 1)
+    }
+  }).pipe(Effect.scoped)
+)
+
+it.live("the command line makes no database where there is none", () =>
+  Effect.gen(function* () {
+    const missing = path.join(yield* temporaryFolder, "missing")
+    for (const [script, args] of [
+      ["stop.ts", ["m"]],
+      ["stop.ts", ["--all"]],
+      ["messages.ts", []]
+    ] as const) {
+      const { code, stderr } = yield* run(script, args, { DEMO_DATA: missing })
+      assert.match(stderr, /^There is no database at .*\n$/)
+      assert.strictEqual(code, 1)
+    }
+    assert.isFalse(existsSync(missing))
+  }).pipe(Effect.scoped)
+)
+
+it.live("Ctrl-C saves answers as interrupted, and ends within two seconds under open pages", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const server = yield* startServer({ folder })
+    const chat = chatOf(server, "c")
+    const page = yield* openPage(server.url, "c")
+    yield* chat.ask("m")
+    const before = yield* chat.untilText("m")
+    const start = performance.now()
+    yield* server.signal("SIGINT")
+    yield* server.signal("SIGINT")
+    yield* server.ended
+    assert.isBelow(performance.now() - start, 2000)
+    assert.include(page(), '"state":"interrupted"')
+
+    const again = chatOf(yield* startServer({ folder }), "c")
+    const after = yield* again.answer("m")
+    assert.strictEqual(after?.state, "interrupted")
+    assert.isUndefined(after?.receipt)
+    assert.isTrue(after?.text.startsWith(before?.text ?? "-"))
+  }).pipe(Effect.scoped)
+)
+
+it.live("SIGTERM ends an idle server too", () =>
+  Effect.gen(function* () {
+    const server = yield* startServer({ folder: yield* temporaryFolder })
+    const start = performance.now()
+    yield* server.signal("SIGTERM")
+    yield* server.ended
+    assert.isBelow(performance.now() - start, 2000)
+  }).pipe(Effect.scoped)
+)
+
+it.live("a second server beside the first shows its answers growing, and marks none of them", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const first = chatOf(yield* startServer({ folder, speed: 2 }), "c")
+    yield* first.ask("m")
+    yield* first.untilText("m")
+    const second = chatOf(yield* startServer({ folder }), "c")
+    const some = yield* second.untilText("m")
+    const more = yield* second.untilText("m", (some?.text.length ?? 0) + 20)
+    assert.strictEqual(more?.state, "running")
+    yield* first.untilState("m", "completed")
+    assert.strictEqual((yield* second.answer("m"))?.state, "completed")
+  }).pipe(Effect.scoped)
+)
+
+it.live("an answer on one server is stopped from another", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const first = chatOf(yield* startServer({ folder }), "c")
+    const second = chatOf(yield* startServer({ folder }), "c")
+    yield* first.ask("m")
+    yield* second.untilText("m")
+    yield* second.stop("m")
+    const stopped = yield* second.untilState("m", "stopped")
+    assert.deepStrictEqual(yield* first.answer("m"), stopped)
+  }).pipe(Effect.scoped)
+)
+
+it.live(
+  "an idle server says of a killed one's answers that they are lost",
+  () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const killed = yield* startServer({ folder, speed: 1 })
+      const first = chatOf(killed, "c")
+      yield* first.ask("m")
+      yield* first.untilText("m")
+      const other = chatOf(yield* startServer({ folder }), "c")
+      yield* killed.signal("SIGKILL")
+      yield* killed.ended
+      const lost = yield* other.untilState("m", "lost")
+      assert.isAbove(lost?.text.length ?? 0, 0)
+      // and it can be written anew
+      assert.strictEqual((yield* other.regenerate("m", "m-2")).status, 202)
+      yield* until(other.answer("m"), (message) => message?.state === "running")
+    }).pipe(Effect.scoped),
+  30_000
+)
+
+it.live("a port that is taken, or is none, is said in one line", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const { port } = yield* startServer({ folder })
+    const taken = yield* run("main.ts", [], { DEMO_DATA: folder, PORT: String(port) })
+    assert.match(taken.stderr, new RegExp(`^Port ${port} is taken\\..*\\n$`))
+    assert.strictEqual(taken.code, 1)
+    for (const wrong of ["abc", "-1", "65536", "3000.5", "0x10"]) {
+      const { code, stderr } = yield* run("main.ts", [], { DEMO_DATA: folder, PORT: wrong })
+      assert.match(stderr, /^PORT is ".*"; it must be a whole number from 0 to 65535\.\n$/)
+      assert.strictEqual(code, 1)
+    }
+  }).pipe(Effect.scoped)
+)
