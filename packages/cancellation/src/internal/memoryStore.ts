@@ -52,15 +52,16 @@ export const makeMemoryStore = Effect.fnUntraced(function* (options?: {
   const inChat = (key: string): ReadonlyArray<RunRecord> =>
     Array.from(chats.get(key) ?? []).flatMap((run) => records.get(run) ?? [])
 
-  // The stop that waited for this run, whichever way it was aimed; taken once.
+  // The stop that waited for this run, whichever way it was aimed. All that match are taken, so that
+  // none is left for the next run; the first one asked counts.
   const takeTombstone = (run: Run, now: number): StopRequest | undefined => {
+    const requests: Array<StopRequest> = []
     for (const key of [runKey(run), messageKey(run.ref), chatKey(run.ref)]) {
       const tombstone = tombstones.get(key)
-      if (tombstone === undefined) continue
+      if (tombstone !== undefined && tombstone.expiresAt > now) requests.push(tombstone.request)
       tombstones.delete(key)
-      if (tombstone.expiresAt > now) return tombstone.request
     }
-    return undefined
+    return requests.toSorted((one, other) => one.userAbortedAt - other.userAbortedAt)[0]
   }
 
   const start = (run: Run, owner: ProcessId | undefined, now: number): RunRecord => {

@@ -55,6 +55,23 @@ export const tombstones = ({ group }: Contract, tombstoneTtl: Duration.Duration)
       )
     }
 
+    test(
+      ["runs", "stops"],
+      "is one stop if it was aimed in several ways: the first, and none is left for later",
+      (store) =>
+        Effect.gen(function* () {
+          const run = freshRun()
+          yield* stop(store, stopOfChat(run), "ada")
+          yield* clockTicks(store)
+          yield* stop(store, stopOfRun(run), "bob")
+          yield* clockTicks(store)
+          yield* stop(store, stopOfMessage(run), "cyd")
+          assert.strictEqual((yield* start(store, run)).request?.requestedBy, "ada")
+          assert.isUndefined((yield* start(store, runOf(run.ref))).request)
+          assert.isUndefined((yield* start(store, sibling(run.ref))).request)
+        })
+    )
+
     test(["runs", "stops"], "waits for its message, and spares another of the chat", (store) =>
       Effect.gen(function* () {
         const run = freshRun()
