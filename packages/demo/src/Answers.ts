@@ -83,10 +83,10 @@ export class Answers extends Context.Service<
         MessageContent | MessageRepo | Drafts | ScriptedModel | Tools
       >()
 
-      const start = (run: Run, question: string) =>
-        answer(question).pipe(
-          // The run is the outer one: it ends when the text is saved.
-          Effect.provide(Draft.layer(run)),
+      const start = (run: Run, question: string) => {
+        // The draft is the inner one: the run ends when the text is saved, and as failed if it is not.
+        const written = Effect.provide(answer(question), Draft.layer(run))
+        return written.pipe(
           Effect.provide(
             CancellationWatcher.layer({ ref: run.ref, runId: run.runId, pollInterval: "1 second" })
           ),
@@ -97,6 +97,7 @@ export class Answers extends Context.Service<
           Effect.provideContext(context),
           FiberMap.run(fibers, runKey(run), { onlyIfMissing: true })
         )
+      }
 
       const refuseWhileRunning = (messages: ReadonlyArray<{ readonly state: string }>) =>
         messages.some(({ state }) => state === "running")

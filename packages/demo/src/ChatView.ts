@@ -29,11 +29,8 @@ import { type DraftText, Drafts } from "./Drafts.ts"
 import { ToolLine, toolsOf } from "./ToolLine.ts"
 
 /** How a message stands: `said` by a person, being written, being stopped, or how its run ended. */
-export const MessageState = Schema.Union([
-  Schema.Literals(["said", "running", "stopping"]),
-  RunOutcome
-])
-export type MessageState = typeof MessageState.Type
+const MessageState = Schema.Union([Schema.Literals(["said", "running", "stopping"]), RunOutcome])
+type MessageState = typeof MessageState.Type
 
 export class MessageView extends Schema.Class<MessageView>("effect-cancellation-demo/MessageView")({
   messageId: MessageId,

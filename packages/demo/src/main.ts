@@ -16,7 +16,7 @@ const program = Effect.gen(function* () {
   // Also says of the runs of a killed process that they are lost, while nothing runs here.
   yield* repo.sweepLost
   yield* banner
-  yield* Effect.onInterrupt(Effect.never, () => shutDown(repo))
+  return yield* Effect.onInterrupt(Effect.never, () => shutDown(repo))
 })
 
 const banner = Effect.gen(function* () {

@@ -6,7 +6,7 @@ import * as Schedule from "effect/Schedule"
 
 const source = path.join(import.meta.dirname, "..", "src")
 
-export interface Ended {
+interface Ended {
   readonly code: number | null
   readonly signal: string | null
   readonly stdout: string

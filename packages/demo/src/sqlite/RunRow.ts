@@ -53,7 +53,7 @@ const decodeRecord = Schema.decodeUnknownResult(RunRecord)
 const decodeRequest = Schema.decodeUnknownResult(StopRequest)
 
 /** Reads a whole row. */
-export const recordOf = (row: Row): Result.Result<RunRecord, MessageStoreError> =>
+const recordOf = (row: Row): Result.Result<RunRecord, MessageStoreError> =>
   Result.mapError(
     decodeRecord({
       run: {
@@ -115,12 +115,13 @@ const present = (fields: Readonly<Record<string, unknown>>): Readonly<Record<str
 
 const pathsOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
+const columnsOf = ({ issue }: Schema.SchemaError): ReadonlyArray<string> =>
+  Array.from(new Set(pathsOf(issue).issues.map(({ path }) => (path ?? []).map(String).join("."))))
+
 // Names the columns and not their values: a remark of a person's must not reach the logs.
 const malformed = (row: Row) => (error: Schema.SchemaError) =>
   new MessageStoreError({
     reason: new MalformedRow({
-      detail: `agent_runs row ${String(row["sequence"])}, ${pathsOf(error.issue)
-        .issues.map((issue) => (issue.path ?? []).map(String).join("."))
-        .join(" and ")}`
+      detail: `agent_runs row ${String(row["sequence"])}, ${columnsOf(error).join(" and ")}`
     })
   })

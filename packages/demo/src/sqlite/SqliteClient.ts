@@ -20,8 +20,8 @@ import * as Stream from "effect/Stream"
 const busyTimeoutMillis = 20
 const cachedStatements = 200
 
-/** Opens the file; several processes may have it open at the same time. */
-export const make = Effect.fnUntraced(function* (options: { readonly filename: string }) {
+// Several processes may have the file open at the same time.
+const make = Effect.fnUntraced(function* (options: { readonly filename: string }) {
   const database = yield* Effect.acquireRelease(
     Effect.try({
       try: () => new DatabaseSync(options.filename, { timeout: busyTimeoutMillis }),
@@ -51,14 +51,14 @@ export const make = Effect.fnUntraced(function* (options: { readonly filename: s
   })
 })
 
-/** {@link make} as a layer. */
+/** A client on a file. */
 export const layer = (options: {
   readonly filename: string
 }): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError> =>
   Layer.effect(SqlClient.SqlClient, make(options)).pipe(Layer.provide(Reactivity.layer))
 
-/** Is the file locked by another process, so that the same may work in a moment? */
-export const isBusy = (error: unknown): boolean =>
+// The file is locked by another process, so the same may work in a moment.
+const isBusy = (error: unknown): boolean =>
   SqlError.isSqlError(error) && error.reason._tag === "LockTimeoutError"
 
 /** Comes back while the file is locked, for four seconds at most. Wrap whole transactions in it. */

@@ -49,8 +49,7 @@ const MessageRow = Schema.Struct({
 const decodeRows = Schema.decodeUnknownEffect(Schema.Array(MessageRow))
 const decodeMessage = Schema.decodeUnknownEffect(Message)
 
-/** The texts on the `SqlClient` of the context, whose tables `migrations.ts` has made. */
-export const make = Effect.gen(function* () {
+const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const now = sql.literal("CAST(round(unixepoch('subsec') * 1000) AS INTEGER)")
 
@@ -145,7 +144,7 @@ export const make = Effect.gen(function* () {
   })
 })
 
-/** {@link make} as a layer. */
+/** The texts on the `SqlClient` of the context, whose tables `migrations.ts` has made. */
 export const layer: Layer.Layer<MessageContent, never, SqlClient.SqlClient> = Layer.effect(
   MessageContent,
   make

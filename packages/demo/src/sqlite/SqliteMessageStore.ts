@@ -37,8 +37,7 @@ export interface Options {
   readonly tombstoneTtl?: Duration.Input | undefined
 }
 
-/** The store on the `SqlClient` of the context, whose tables `migrations.ts` has made. */
-export const make = Effect.fnUntraced(function* (options?: Options) {
+const make = Effect.fnUntraced(function* (options?: Options) {
   const sql = yield* SqlClient.SqlClient
   const tombstoneTtl = Duration.toMillis(options?.tombstoneTtl ?? "30 seconds")
   if (!Number.isFinite(tombstoneTtl) || tombstoneTtl <= 0) {
@@ -221,7 +220,7 @@ export const make = Effect.fnUntraced(function* (options?: Options) {
   })
 })
 
-/** {@link make} as a layer. */
+/** The store on the `SqlClient` of the context, whose tables `migrations.ts` has made. */
 export const layer = (options?: Options): Layer.Layer<MessageStore, never, SqlClient.SqlClient> =>
   Layer.effect(MessageStore, make(options))
 

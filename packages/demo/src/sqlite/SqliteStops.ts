@@ -97,7 +97,10 @@ export const makeStops = (sql: SqlClient.SqlClient, tombstoneTtl: number) => {
     })
   })
 
-  /** Takes up the stops that wait for these runs, each once; answers them in the runs' order. */
+  /**
+   * Takes up the stops that wait for these runs; answers them in the runs' order. All that match a
+   * run are taken, so that none is left for the next one; the first one asked counts.
+   */
   const take = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>, now: number) {
     const chats = keysParameter(runs.map(({ ref }) => targetKey({ _tag: "Chat", ...ref })))
     const rows = yield* sql<Tombstone>`SELECT * FROM agent_tombstones
@@ -107,14 +110,12 @@ export const makeStops = (sql: SqlClient.SqlClient, tombstoneTtl: number) => {
     const waiting = new Map(rows.map((row) => [tombstoneKey(row), row]))
     const used: Array<Tombstone> = []
     const taken = runs.map((run): WaitingStop | undefined => {
-      for (const key of candidates(run)) {
-        const row = waiting.get(keysParameter([key]))
-        if (row === undefined) continue
-        waiting.delete(keysParameter([key]))
-        used.push(row)
-        if (row.expires_at > now) return row
-      }
-      return undefined
+      const matching = candidates(run).flatMap((key) => waiting.get(keysParameter([key])) ?? [])
+      for (const row of matching) waiting.delete(tombstoneKey(row))
+      used.push(...matching)
+      return matching
+        .filter((row) => row.expires_at > now)
+        .toSorted((one, other) => one.user_aborted_at - other.user_aborted_at)[0]
     })
     yield* Effect.forEach(
       used,

@@ -81,15 +81,14 @@ const messages = Effect.gen(function* () {
     ON chat_messages (company_id, user_id, chat_id, message_id)`
 })
 
-/** Brings the file up to date; does nothing if it is. */
-export const migrate = retryBusy(
+const migrate = retryBusy(
   Migrator.make({})({
     table: "effect_cancellation_migrations",
     loader: Migrator.fromRecord({ "1_runs": runs, "2_messages": messages })
   })
 )
 
-/** {@link migrate} before anything that is built on this layer. */
+/** Brings the file up to date before anything that is built on this layer. */
 export const layer: Layer.Layer<
   never,
   Migrator.MigrationError | SqlError.SqlError,
