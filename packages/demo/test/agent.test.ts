@@ -1,0 +1,186 @@
+// The agent loop and its draft, in virtual time.
+import { assert, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import { TestClock } from "effect/testing"
+import {
+  CancellationWatcher,
+  ContentUnavailable,
+  type MessageChange,
+  MessageContent,
+  MessageContentError,
+  MessageQuery,
+  MessageRef,
+  MessageRepo,
+  NewMessage,
+  Run,
+  RunId,
+  RunQuery,
+  StopIntent,
+  StopTarget
+} from "effect-cancellation"
+import { answer } from "../src/AgentLoop.ts"
+import { Draft } from "../src/Draft.ts"
+import { Drafts } from "../src/Drafts.ts"
+import { ScriptedModel } from "../src/ScriptedModel.ts"
+import { Settings } from "../src/Settings.ts"
+import { Tools } from "../src/Tools.ts"
+
+const ref = MessageRef.of({ chatId: "chat", messageId: "message" })
+const run = Run.make({ ref, runId: RunId.make("run") })
+
+/** What was written to the store of texts, and whether it fails. */
+class Writes extends Context.Service<
+  Writes,
+  { readonly seen: Ref.Ref<ReadonlyArray<MessageChange>>; readonly failing: Ref.Ref<boolean> }
+>()("test/Writes") {
+  static readonly layer = Layer.effect(
+    this,
+    Effect.all({ seen: Ref.make<ReadonlyArray<MessageChange>>([]), failing: Ref.make(false) })
+  )
+}
+
+const Content = Layer.effect(
+  MessageContent,
+  Effect.gen(function* () {
+    const content = yield* MessageContent
+    const { failing, seen } = yield* Writes
+    const modify = Effect.fnUntraced(function* (change: MessageChange) {
+      if (yield* Ref.get(failing)) {
+        const reason = new ContentUnavailable({ operation: "modify", cause: "out of order" })
+        return yield* new MessageContentError({ reason })
+      }
+      yield* Ref.update(seen, (before) => [...before, change])
+      return yield* content.modify(change)
+    })
+    return { ...content, modify }
+  })
+).pipe(Layer.provide(MessageContent.layerMemory))
+
+const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.layer).pipe(
+  Layer.provideMerge(Writes.layer),
+  Layer.provideMerge(MessageRepo.layerMemory()),
+  Layer.provide(
+    Layer.succeed(Settings, { port: 0, folder: "", givenFolder: undefined, file: "", speed: 1 })
+  )
+)
+
+const begin = Effect.gen(function* () {
+  const content = yield* MessageContent
+  yield* content.create(NewMessage.make({ ref, role: "assistant", writer: run.runId }))
+  const written = Effect.provide(answer("Hello"), Draft.layer(run))
+  const watched = Effect.provide(written, CancellationWatcher.layer({ ref, runId: run.runId }))
+  return yield* Effect.forkChild(watched)
+})
+
+const message = Effect.gen(function* () {
+  const content = yield* MessageContent
+  const [found] = yield* content.find(MessageQuery.make({ chatId: ref.chatId }))
+  return found ?? (yield* Effect.die("the message is gone"))
+})
+
+const outcome = Effect.gen(function* () {
+  const repo = yield* MessageRepo
+  const [record] = yield* repo.findRuns(RunQuery.cases.Refs.make({ refs: [ref] }))
+  return record?.outcome
+})
+
+const stop = Effect.gen(function* () {
+  const repo = yield* MessageRepo
+  yield* repo.requestStop(StopTarget.cases.Run.make({ run }), StopIntent.make({ reason: "user" }))
+})
+
+it.effect("completes the message once, at the end", () =>
+  Effect.gen(function* () {
+    const fiber = yield* begin
+    yield* TestClock.adjust("1 minute")
+    yield* Fiber.join(fiber)
+    const { completedAt, text } = yield* message
+    assert.isDefined(completedAt)
+    assert.match(text, /cannot touch it\.$/)
+    const { seen } = yield* Writes
+    const changes = yield* Ref.get(seen)
+    assert.lengthOf(
+      changes.filter(({ setCompletedAt }) => setCompletedAt === true),
+      1
+    )
+    assert.isTrue(changes.at(-1)?.setCompletedAt)
+    assert.strictEqual(yield* outcome, "completed")
+  }).pipe(Effect.provide(World))
+)
+
+// in the model's words, in a tool, in thought before the first word
+for (const [where, time] of [
+  ["a word", "2 seconds"],
+  ["a tool", "4 seconds"],
+  ["thought", "500 millis"]
+] as const) {
+  it.effect(`after a stop in the middle of ${where} only the last save is written`, () =>
+    Effect.gen(function* () {
+      const fiber = yield* begin
+      yield* TestClock.adjust(time)
+      const { seen } = yield* Writes
+      const before = (yield* Ref.get(seen)).length
+      yield* stop
+      yield* TestClock.adjust(0)
+      yield* Fiber.join(fiber)
+      yield* TestClock.adjust("1 minute")
+      const after = (yield* Ref.get(seen)).slice(before)
+      assert.deepStrictEqual(
+        after.map(({ setCompletedAt }) => setCompletedAt),
+        [true]
+      )
+      assert.strictEqual(yield* outcome, "stopped")
+    }).pipe(Effect.provide(World))
+  )
+}
+
+it.effect("an outage of the store of texts loses no word", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* Writes
+    const fiber = yield* begin
+    yield* TestClock.adjust("3 seconds")
+    yield* Ref.set(failing, true)
+    yield* stop
+    yield* TestClock.adjust("2 seconds")
+    const { completedAt } = yield* message
+    assert.isUndefined(completedAt)
+    yield* Ref.set(failing, false)
+    yield* TestClock.adjust("1 second")
+    yield* Fiber.join(fiber)
+    const { completedAt: end, text } = yield* message
+    assert.isDefined(end)
+    assert.match(text, /^You asked about “Hello”\. /)
+    assert.strictEqual(yield* outcome, "stopped")
+  }).pipe(Effect.provide(World))
+)
+
+it.effect("an answer whose end cannot be saved has not completed", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* Writes
+    const fiber = yield* begin
+    yield* TestClock.adjust("20 seconds")
+    yield* Ref.set(failing, true)
+    yield* TestClock.adjust("1 minute")
+    const exit = yield* Fiber.await(fiber)
+    assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    assert.strictEqual(yield* outcome, "failed")
+  }).pipe(Effect.provide(World))
+)
+
+it.effect("an interrupt from outside saves the text too, and is no stop", () =>
+  Effect.gen(function* () {
+    const fiber = yield* begin
+    yield* TestClock.adjust("2 seconds")
+    yield* Fiber.interrupt(fiber)
+    const { completedAt, text } = yield* message
+    assert.isDefined(completedAt)
+    assert.match(text, /^You asked about/)
+    assert.strictEqual(yield* outcome, "interrupted")
+  }).pipe(Effect.provide(World))
+)
