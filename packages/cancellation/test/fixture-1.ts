@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
@@ -239,7 +239,7 @@ export const detections = Effect.map(
   Effect.forEach(["check", "poll", "hint", "start", "local"], (by) =>
     Effect.map(
       Metric.value(Metric.withAttributes(CancellationMetrics.stopsDetected, { detected_by: by })),
-      ({ count }) => [by, Number(count)] as const
+      ({ count }) => [by, count] as const
     )
   ),
   (counts) => Object.fromEntries(counts.filter(([, count]) => count > 0))

@@ -127,6 +127,8 @@ describe("Law 2: Once", () => {
     Effect.gen(function* () {
       const { run, watcher } = yield* openKnown()
       const { seen } = yield* collect(watcher)
+      let handled = 0
+      yield* watcher.onCancellation(() => Effect.sync(() => handled++))
       yield* Effect.all([watcher.cancel("deadline"), watcher.cancel("parent")], { concurrency: 2 })
       yield* stopElsewhere(run)
       yield* watcher.check
@@ -135,6 +137,10 @@ describe("Law 2: Once", () => {
         seen.map(({ request }) => request.reason),
         ["deadline"]
       )
+      const late = yield* collect(watcher)
+      assert.deepStrictEqual(late.seen, seen)
+      assert.strictEqual(handled, 1)
+      assert.deepStrictEqual(yield* detections, { local: 1 })
     }).pipe(inLab())
   )
 

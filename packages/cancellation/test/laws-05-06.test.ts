@@ -58,7 +58,7 @@ describe("Law 5: One step of detection", () => {
           )
         )
         yield* ways[way](opened)
-        assert.deepStrictEqual(order.slice().sort(), [
+        assert.deepStrictEqual(order.toSorted(), [
           "event",
           "handler",
           "late handler",

@@ -19,7 +19,7 @@ import {
   exitOf,
   forkNow,
   inLab,
-  lab,
+  type lab,
   linesAt,
   makeWork,
   openKnown,
@@ -32,9 +32,7 @@ import {
 } from "./fixture-1.ts"
 
 const cancelResult = "cancelled" as const
-const abandoned = Effect.map(Metric.value(CancellationMetrics.abandonedWork), ({ value }) =>
-  Number(value)
-)
+const abandoned = Effect.map(Metric.value(CancellationMetrics.abandonedWork), ({ value }) => value)
 const isInterrupted = (fiber: Fiber.Fiber<unknown, unknown>) =>
   Effect.sync(() => {
     const exit = fiber.pollUnsafe()
@@ -43,16 +41,9 @@ const isInterrupted = (fiber: Fiber.Fiber<unknown, unknown>) =>
 
 /** The two combinators, so that what holds for work is seen to hold for streams. */
 const forms = {
-  work: (
-    { watcher }: Opened,
-    work: Effect.Effect<unknown>,
-    gracePeriod: number | undefined = undefined
-  ) => watcher.runWithCancellation(work, { cancelResult, gracePeriod }),
-  stream: (
-    { watcher }: Opened,
-    work: Effect.Effect<unknown>,
-    gracePeriod: number | undefined = undefined
-  ) =>
+  work: ({ watcher }: Opened, work: Effect.Effect<unknown>, gracePeriod?: number) =>
+    watcher.runWithCancellation(work, { cancelResult, gracePeriod }),
+  stream: ({ watcher }: Opened, work: Effect.Effect<unknown>, gracePeriod?: number) =>
     Stream.fromEffect(work).pipe(
       watcher.streamWithCancellation({ gracePeriod }),
       Stream.runDrain,
@@ -365,7 +356,7 @@ describe("Law 10: Finalizers run", () => {
       yield* ways.poll(opened)
       yield* TestClock.adjust("3 seconds")
       const { count, max, min } = yield* Metric.value(CancellationMetrics.detectionToEnd)
-      assert.deepStrictEqual([count, min, max].map(Number), [1, 3000, 3000])
+      assert.deepStrictEqual([count, min, max], [1, 3000, 3000])
     }).pipe(inLab())
   )
 })

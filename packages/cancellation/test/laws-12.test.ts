@@ -20,10 +20,8 @@ import {
   stopElsewhere
 } from "./fixture-1.ts"
 
-const blind = Effect.map(Metric.value(CancellationMetrics.blindRuns), ({ value }) => Number(value))
-const failed = Effect.map(Metric.value(CancellationMetrics.failedReads), ({ count }) =>
-  Number(count)
-)
+const blind = Effect.map(Metric.value(CancellationMetrics.blindRuns), ({ value }) => value)
+const failed = Effect.map(Metric.value(CancellationMetrics.failedReads), ({ count }) => count)
 const cancelResult = "cancelled" as const
 
 const outages = {
