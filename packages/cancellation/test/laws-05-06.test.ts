@@ -104,10 +104,16 @@ describe("Law 5: One step of detection", () => {
       let handled = 0
       yield* register(watcher, () => Effect.sync(() => handled++))
       yield* stopElsewhere(run)
-      const result = yield* Effect.andThen(watcher.check, Effect.never).pipe(
-        watcher.runWithCancellation({ cancelResult: "cancelled" })
+      // Suspended once, the work is up against the race: the interrupt comes from within the step.
+      const worker = yield* forkNow(
+        Effect.sleep("1 second").pipe(
+          Effect.andThen(watcher.check),
+          Effect.andThen(Effect.never),
+          watcher.runWithCancellation({ cancelResult: "cancelled" })
+        )
       )
-      yield* settle
+      yield* TestClock.adjust("1 second")
+      const result = yield* exitOf(worker)
       assert.strictEqual(result, "cancelled")
       assert.deepStrictEqual([seen.length, handled, signal.aborted], [1, 1, true])
     }).pipe(inLab())

@@ -27,7 +27,11 @@ const ends: Record<string, Effect.Effect<string, string>> = {
   succeeds: Effect.succeed("done"),
   fails: Effect.fail("no"),
   dies: Effect.die("no"),
-  "interrupts itself": Effect.interrupt
+  "interrupts itself": Effect.interrupt,
+  "interrupts its own fiber": Effect.withFiber((fiber) => {
+    fiber.interruptUnsafe()
+    return Effect.never
+  })
 }
 
 describe("Law 7: One winner", () => {
