@@ -154,6 +154,21 @@ describe("Law 7: One winner", () => {
     )
   }
 
+  it.effect("work that has not suspended yet goes on after its own check until it does", () =>
+    Effect.gen(function* () {
+      const { run, watcher } = yield* openKnown()
+      const order: Array<string> = []
+      yield* stopElsewhere(run)
+      yield* watcher.check.pipe(
+        Effect.andThen(Effect.sync(() => order.push("after"))),
+        Effect.andThen(Effect.never),
+        Effect.onInterrupt(() => Effect.sync(() => order.push("interrupted"))),
+        watcher.runWithCancellation({ cancelResult })
+      )
+      assert.deepStrictEqual(order, ["after", "interrupted"])
+    }).pipe(inLab())
+  )
+
   it.effect("nested wraps each give their own cancel result", () =>
     Effect.gen(function* () {
       const opened = yield* openKnown()

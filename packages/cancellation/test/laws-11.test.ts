@@ -203,6 +203,19 @@ describe("Law 11: Nothing leaks", () => {
     }).pipe(inLab())
   )
 
+  it.effect("the interval that a run wanted is forgotten when it is cancelled", () =>
+    Effect.gen(function* () {
+      yield* openKnown({ name: "patient", pollInterval: "1 hour" })
+      const { close, watcher } = yield* openKnown({ name: "hasty", pollInterval: "100 millis" })
+      yield* watcher.cancel("deadline")
+      const before = yield* looks
+      yield* TestClock.adjust("1 minute")
+      yield* close()
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* looks, before)
+    }).pipe(inLab())
+  )
+
   it.effect("the library adds no listener to its signal", () =>
     Effect.gen(function* () {
       const opened = yield* openKnown()

@@ -3,7 +3,14 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
 import { Fault, StoreFaults } from "effect-cancellation-testing"
-import { CancellationMetrics, MessageStore } from "../src/index.ts"
+import {
+  CancellationMetrics,
+  MessageRepo,
+  MessageStore,
+  MessageStoreError,
+  StopIntent,
+  StopTarget
+} from "../src/index.ts"
 import {
   detections,
   exitOf,
@@ -89,6 +96,23 @@ describe("Law 12: The store may fail", () => {
           yield* TestClock.adjust("7 seconds")
           assert.isTrue(yield* watcher.isCancelled)
         }).pipe(inLab())
+    )
+  }
+
+  for (const [kind, fault] of Object.entries(outages)) {
+    it.effect(`a stop that is asked of a store whose calls ${kind} fails with a typed error`, () =>
+      Effect.gen(function* () {
+        const faults = yield* StoreFaults
+        const repo = yield* MessageRepo
+        const { run } = yield* openKnown()
+        yield* faults.set({ requestStop: fault })
+        const asked = yield* forkNow(
+          repo.requestStop(StopTarget.cases.Run.make({ run }), StopIntent.make({ reason: "user" }))
+        )
+        yield* TestClock.adjust("5 seconds")
+        assert.instanceOf(yield* exitOf(asked), MessageStoreError)
+        yield* faults.heal
+      }).pipe(inLab())
     )
   }
 
