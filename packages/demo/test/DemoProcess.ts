@@ -69,7 +69,7 @@ export const startServer = Effect.fnUntraced(function* (options: {
       start("main.ts", [], {
         PORT: String(options.port ?? 0),
         DEMO_DATA: options.folder,
-        DEMO_SPEED: String(options.speed ?? 4)
+        DEMO_SPEED: String(options.speed ?? 1)
       })
     ),
     (started) =>
@@ -97,7 +97,7 @@ export const startServer = Effect.fnUntraced(function* (options: {
 export const until = <A, E, R>(
   look: Effect.Effect<A, E, R>,
   accept: (seen: A) => boolean,
-  limit: `${number} seconds` = "15 seconds"
+  limit: `${number} seconds` = "50 seconds"
 ) =>
   Effect.repeat(look, {
     schedule: Schedule.spaced("20 millis").pipe(Schedule.upTo({ duration: limit })),

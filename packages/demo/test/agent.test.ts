@@ -115,10 +115,10 @@ it.effect("completes the message once, at the end", () =>
 )
 
 // in the model's words, in a tool, in thought before the first word
-for (const [where, time] of [
-  ["a word", "2 seconds"],
-  ["a tool", "4 seconds"],
-  ["thought", "500 millis"]
+for (const [where, time, end] of [
+  ["a word", "2 seconds", /^You asked about “Hello”\./],
+  ["a tool", "4 seconds", /First I will look around\.$/],
+  ["thought", "500 millis", /^$/]
 ] as const) {
   it.effect(`after a stop in the middle of ${where} only the last save is written`, () =>
     Effect.gen(function* () {
@@ -135,6 +135,7 @@ for (const [where, time] of [
         after.map(({ setCompletedAt }) => setCompletedAt),
         [true]
       )
+      assert.match((yield* message).text, end)
       assert.strictEqual(yield* outcome, "stopped")
     }).pipe(Effect.provide(World))
   )

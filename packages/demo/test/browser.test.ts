@@ -27,7 +27,7 @@ const answers = ".message.assistant"
 const lastAnswer = `${answers}:last-child`
 const words = `${lastAnswer} .status .words`
 
-describe("the page in Chromium", () => {
+describe("the page in Chromium", { timeout: 120_000 }, () => {
   let scope: Scope.Closeable
   let folder: string
   let server: Server
@@ -66,9 +66,16 @@ describe("the page in Chromium", () => {
     assert.deepStrictEqual(troubles, [])
   })
 
-  const send = async (text = question) => {
+  const enter = async (text: string) => {
     await page.fill("#text", text)
     await page.keyboard.press("Enter")
+  }
+
+  /** Sends, and waits until the answer is there, though it may have no word yet. */
+  const send = async (text = question) => {
+    const before = await page.locator(answers).count()
+    await enter(text)
+    await page.locator(answers).nth(before).waitFor()
   }
 
   const textOf = (selector: string) => page.locator(selector).innerText()
@@ -140,8 +147,9 @@ describe("the page in Chromium", () => {
   })
 
   it("stops before the first word", async () => {
-    await send()
-    await page.click("#stop")
+    await enter(question)
+    // At once, without waiting until the button holds still.
+    await page.dispatchEvent("#stop", "click")
     await untilWords(/^Stopped after \d+ ms$/)
     assert.deepStrictEqual(await answerTexts(), [""])
     await send("Next")

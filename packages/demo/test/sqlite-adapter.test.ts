@@ -20,9 +20,12 @@ import {
   StopTarget
 } from "effect-cancellation"
 import { SqlClient } from "effect/sql"
+import { vi } from "vitest"
 import * as SqliteMessageStore from "../src/sqlite/SqliteMessageStore.ts"
 import { startServer } from "./DemoProcess.ts"
 import { newFile, openFile, temporaryFolder } from "./SqliteFile.ts"
+
+vi.setConfig({ testTimeout: 60_000 })
 
 const store = SqliteMessageStore.layer().pipe(Layer.provideMerge(newFile))
 const lease = { owner: ProcessId.make("process"), ttl: Duration.seconds(30) }
