@@ -223,6 +223,13 @@ describe("Bad input: what does not exist, and stores that answer nonsense", () =
       failures: [null],
       now: 0
     },
+    "a request without a run": {
+      requests: [{ request: { userAbortedAt: 1, reason: "user" } }],
+      gone: [],
+      lost: [],
+      failures: [],
+      now: 0
+    },
     "a request without a request": {
       requests: [{ run: runOf(refOf("a"), "a") }],
       gone: [],

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Fault, StoreFaults } from "effect-cancellation-testing"
-import { ChatId, MessageId, MessageStore, StopTarget } from "../src/index.ts"
+import { Fault, SignalFaults, StoreFaults } from "effect-cancellation-testing"
+import { ChatId, MessageId, MessageStore, StopHint, StopTarget } from "../src/index.ts"
 import {
   byUser,
   callsNow,
@@ -12,6 +12,7 @@ import {
   openRun,
   openRuns,
   refOf,
+  runOf,
   runTarget
 } from "./fixture-2.ts"
 
@@ -168,6 +169,20 @@ describe("Law 14: Idle is free", () => {
       assert.deepStrictEqual(yield* callsSince(before), { requestStop: 1 })
       assert.lengthOf((yield* store.stopRequests([run])).requests, 0)
     }).pipe(provided)
+  )
+})
+
+describe("Law 14: Idle is free, with hints", () => {
+  it.effect("a hint costs nothing while nothing is watched", () =>
+    Effect.gen(function* () {
+      const signal = yield* SignalFaults
+      yield* openRepo()
+      yield* signal.begun("subscribe", 1)
+      yield* signal.emit(StopHint.cases.Hint.make({ run: runOf(refOf("a"), "1") }))
+      yield* signal.reconnected
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(yield* callsSince({}), {})
+    }).pipe(Effect.provide(Layer.merge(faultyMemory, SignalFaults.layer())))
   )
 })
 
