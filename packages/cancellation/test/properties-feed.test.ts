@@ -15,8 +15,8 @@ describe(
       await hold(nothingLeaks, {
         weights: { fault: 5, interrupt: 4, signal: 3 },
         least: {
-          "a cancelled run": 40,
-          "abandoned work": 4,
+          "a cancelled run": 35,
+          "abandoned work": 2,
           "an outer interrupt": 20,
           "a handler that ran": 10,
           "a retarget": 10,
@@ -30,12 +30,12 @@ describe(
       await hold(hintsAreHints, {
         weights: { hint: 12, signal: 6, stop: 8, fault: 1, cancel: 0 },
         least: {
-          "a cancelled run": 40,
+          "a cancelled run": 35,
           "a hint for nobody": 40,
-          "a false hint": 15,
-          "a hint that found a stop": 10,
-          "a look at everything": 8,
-          "detected by a poll": 4,
+          "a false hint": 10,
+          "a hint that found a stop": 7,
+          "a look at everything": 5,
+          "detected by a poll": 2,
           "two processes": 40
         }
       })
@@ -48,7 +48,7 @@ describe(
           "a redelivery": 25,
           "a regeneration": 20,
           "a stop that came too late": 10,
-          "a stop of a superseded run": 1,
+          "a stop of a superseded run": 0.7,
           "a retarget": 15,
           "a cancelled turn of several segments": 4,
           "a run that is not stopped beside one that is": 25,

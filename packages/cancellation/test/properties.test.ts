@@ -15,9 +15,9 @@ describe(
       await hold(sticky, {
         weights: { check: 8, stop: 8, cancel: 2 },
         least: {
-          "a cancelled run": 50,
+          "a cancelled run": 40,
           "detected by a check": 4,
-          "detected by a poll": 4,
+          "detected by a poll": 2,
           "detected by a hint": 4,
           "detected at the start": 4,
           "detected from inside": 4,
@@ -32,11 +32,11 @@ describe(
       await hold(once, {
         weights: { check: 6, handler: 8, subscribe: 6, stopNow: 4 },
         least: {
-          "a cancelled run": 50,
-          "a handler that ran": 30,
+          "a cancelled run": 40,
+          "a handler that ran": 20,
           "a handler registered late": 10,
           "a handler dropped by its interrupted work": 8,
-          "several subscribers of a cancelled run": 5,
+          "several subscribers of a cancelled run": 4,
           "a check of a cancelled run": 15
         }
       })
@@ -48,9 +48,9 @@ describe(
         least: {
           "a cancelled wrap": 40,
           "a wrap of a cancelled run": 15,
-          "work that ended by itself after the stop": 4,
-          "abandoned work": 4,
-          "an outer interrupt": 25,
+          "work that ended by itself after the stop": 2,
+          "abandoned work": 3,
+          "an outer interrupt": 20,
           "an outer interrupt of a cancelled wrap": 1,
           "a stop at the instant of an outer interrupt": 2,
           "a nested wrap in a cancelled wrap": 5,

@@ -12,7 +12,8 @@ export type Attempt = 0 | 1
 /** Two processes, each with its repo, on one store. */
 export type ProcessIndex = 0 | 1
 
-export type End = "succeed" | "fail" | "die" | "interrupt"
+/** `interrupt` fails with an interruption; `killed` has its own fiber interrupted. */
+export type End = "succeed" | "fail" | "die" | "interrupt" | "killed"
 
 export interface HandlerSpec {
   readonly kind: "quick" | "slow" | "fail" | "die" | "hang"
@@ -135,7 +136,15 @@ const message = fc.constantFrom<MessageIndex>(0, 0, 0, 1, 1, 2, 3)
 const attempt = fc.constantFrom<Attempt>(0, 0, 1)
 const process = fc.constantFrom<ProcessIndex>(0, 0, 1)
 const session = fc.nat({ max: 4 })
-const end = fc.constantFrom<End>("succeed", "succeed", "succeed", "fail", "die", "interrupt")
+const end = fc.constantFrom<End>(
+  "succeed",
+  "succeed",
+  "succeed",
+  "fail",
+  "die",
+  "interrupt",
+  "killed"
+)
 const handler = fc.record({
   kind: fc.constantFrom<HandlerSpec["kind"]>("quick", "quick", "slow", "fail", "die", "hang")
 })

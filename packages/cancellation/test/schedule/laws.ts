@@ -195,6 +195,9 @@ export const nothingLeaks: Law = ({ endless, leftovers, sessions }) => {
   }
   if (fibers !== 0) wrong.push(`${fibers} fibers are left`)
   if (sleepers !== 0) wrong.push(`${sleepers} sleeping fibers are left`)
+  for (const reads of leftovers.readsOfNext) {
+    if (reads !== 2) wrong.push(`the next run was read for ${reads} times, not twice`)
+  }
   if (storeCalls !== 0) wrong.push(`${storeCalls} calls to the store though nothing runs`)
   if (fibersAfterClose !== 0) wrong.push(`${fibersAfterClose} fibers outlive the repos`)
   if (sleepersAfterClose !== 0) wrong.push(`${sleepersAfterClose} sleepers outlive the repos`)

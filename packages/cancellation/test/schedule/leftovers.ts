@@ -1,10 +1,12 @@
 /**
  * What is left when all runs have ended.
  */
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
-import { CancellationMetrics, StopHint } from "../../src/index.ts"
+import { CancellationMetrics, CancellationWatcher, MessageRef, StopHint } from "../../src/index.ts"
 import type { Aim } from "./aim.ts"
 import type { Process } from "./process.ts"
 import type { Leftovers, SessionTrace } from "./trace.ts"
@@ -58,6 +60,21 @@ export const findAtOnce = (
   return mayStay || abandoned > 0 ? undefined : countLeft(time, baseline)
 }
 
+// An interval that somebody wanted and nobody gave back would make this run be polled more often.
+const countReadsOfNext = (process: Process, time: VirtualTime): number => {
+  const before = process.reads().length
+  const scope = time.run(Scope.make())
+  const ref = MessageRef.of({ chatId: "chat-c", messageId: `next-${process.index}` })
+  CancellationWatcher.layer({ ref, pollInterval: 2000 }).pipe(
+    Layer.buildWithScope(scope),
+    Effect.provideContext(process.context),
+    time.run
+  )
+  time.advance(4500)
+  time.run(Scope.close(scope, Exit.void))
+  return process.reads().length - before
+}
+
 /** Tempts the repos once more, waits, then closes them. */
 export const findLeftovers = (world: {
   readonly time: VirtualTime
@@ -79,6 +96,12 @@ export const findLeftovers = (world: {
       Object.entries(gauges).map(([name, gauge]) => [name, time.run(Metric.value(gauge)).value])
     )
   }
+  const readsOfNext = processes.map((process) => countReadsOfNext(process, time))
   time.run(Scope.close(scope, Exit.void))
-  return { ...left, fibersAfterClose: time.liveFibers(), sleepersAfterClose: time.sleepers() }
+  return {
+    ...left,
+    readsOfNext,
+    fibersAfterClose: time.liveFibers(),
+    sleepersAfterClose: time.sleepers()
+  }
 }

@@ -106,6 +106,8 @@ export interface Leftovers {
   readonly sleepers: number
   readonly storeCalls: number
   readonly gauges: Readonly<Record<string, number>>
+  /** Reads for a run begun afterwards, in a time in which its own interval wants two. */
+  readonly readsOfNext: ReadonlyArray<number>
   readonly fibersAfterClose: number
   readonly sleepersAfterClose: number
 }

@@ -61,6 +61,11 @@ const ending = (end: End, id: string): Effect.Effect<string, string> => {
       return Effect.fail(`failed ${id}`)
     case "die":
       return Effect.die(`died ${id}`)
+    case "killed":
+      return Effect.andThen(
+        Effect.withFiber((fiber) => Effect.sync(() => fiber.interruptUnsafe())),
+        Effect.never
+      )
     case "interrupt":
     default:
       return Effect.interrupt

@@ -274,13 +274,14 @@ export const play = (schedule: Schedule): Trace => {
   const stored = time.run(findAll(store))
   const reads = processes.reduce((sum, process) => sum + process.reads().length, 0)
   const stopsDetected = countDetected(time)
+  const needlessReads = processes.flatMap((process) => process.needlessReads())
   const leftovers = findLeftovers({ time, aim, processes, scope, baseline })
 
   return {
     sessions,
     aim,
     stored,
-    needlessReads: processes.flatMap(({ needlessReads }) => needlessReads()),
+    needlessReads,
     reads,
     hints,
     overlooked,
