@@ -12,7 +12,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -22,7 +21,7 @@ import type { Detection } from "./internal/detection.ts"
 import { makeFeed } from "./internal/feed.ts"
 import { makeLeaseHolder } from "./internal/lease.ts"
 import { count, notNegative, positive } from "./internal/settings.ts"
-import { openWatch, type Watch } from "./internal/watch.ts"
+import { makeOpenWatches, openWatch, type Watch } from "./internal/watch.ts"
 import { annotations, makeWrites } from "./internal/writes.ts"
 import { ProcessId, type Run } from "./Message.ts"
 import { type ForgetQuery, MessageStore, type RunQuery } from "./MessageStore.ts"
@@ -131,13 +130,21 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const attempts = makeAttempts(pollTimeout)
   const lease = store.supports.leases ? { owner, ttl } : undefined
-  const common = { store, scope, context, attempts, chunkSize, finalWriteTimeout, lease }
-  const feed = makeFeed({ ...common, pollTimeout, maxBlind })
+  const common = {
+    store,
+    scope,
+    context,
+    attempts,
+    chunkSize,
+    pollTimeout,
+    finalWriteTimeout,
+    lease
+  }
+  const feed = makeFeed({ ...common, maxBlind })
   const writes = makeWrites(common)
   const leaseHolder = lease === undefined ? undefined : makeLeaseHolder({ ...common, lease })
 
-  const open = new Set<Watch>()
-  const nothingOpen = Latch.makeUnsafe(true)
+  const open = makeOpenWatches()
   let draining = false
 
   const ask = <A>(operation: string, call: Effect.Effect<A, MessageStoreError>) =>
@@ -178,15 +185,11 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   )
   yield* Effect.forkIn(listen, scope)
 
-  const whenNothingIsOpen = (limit: Duration.Duration) =>
-    Effect.timeoutOption(nothingOpen.await, limit)
-
   // Cancels what runs, then waits for it to end and for its last writes.
   const end = Effect.gen(function* () {
-    const left = Array.from(open)
-    yield* Effect.forEach(left, (watch) => watch.cancel("shutdown"), { discard: true })
-    if (Option.isNone(yield* whenNothingIsOpen(finalWriteTimeout))) {
-      yield* Effect.logWarning(`Drain: ${open.size} runs did not end after their interrupt`)
+    yield* Effect.forEach(open.all(), (watch) => watch.cancel("shutdown"), { discard: true })
+    if (Option.isNone(yield* Effect.timeoutOption(open.none, finalWriteTimeout))) {
+      yield* Effect.logWarning(`Drain: ${open.all().length} runs did not end after their interrupt`)
     }
     yield* writes.flush(finalWriteTimeout)
     yield* Scope.close(scope, Exit.void)
@@ -202,8 +205,9 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
     findRuns: (query) => ask("findRuns", store.findRuns(query)),
     forget: (query) => ask("forget", store.forget(query)),
     drain: Effect.fn("MessageRepo.drain")(function* ({ timeout }) {
+      const limit = yield* notNegative("timeout", timeout)
       draining = true
-      yield* whenNothingIsOpen(yield* notNegative("timeout", timeout))
+      yield* Effect.timeoutOption(open.none, limit)
       yield* end
     }),
     sweepLost:
@@ -211,15 +215,8 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
         ? Effect.void
         : Effect.acquireRelease(leaseHolder.hold, () => leaseHolder.release),
     watch: (run) =>
-      Effect.suspend(() => {
-        nothingOpen.closeUnsafe()
-        const onClose = Effect.sync(() => {
-          if (open.size === 0) nothingOpen.openUnsafe()
-        })
-        return Effect.tap(
-          openWatch({ store, feed, writes, lease: leaseHolder, open, onClose }, run),
-          (watch) => (draining ? watch.cancel("shutdown") : Effect.void)
-        )
-      })
+      Effect.tap(openWatch({ store, feed, writes, lease: leaseHolder, open }, run), (watch) =>
+        draining ? watch.cancel("shutdown") : Effect.void
+      )
   })
 })

@@ -7,8 +7,9 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type * as Pull from "effect/Pull"
@@ -65,7 +66,7 @@ const cut = <A, E, R>(
   options: CancellationTiming
 ): Stream.Stream<A, E, R> =>
   Stream.transformPull(stream, (pull, scope) => {
-    const pulls = makePulls(self, pull)
+    const pulls = makePulls(self, pull, scope)
     return Effect.flatMap(timingOf(self, options), ({ gracePeriod, pollInterval }) =>
       Effect.andThen(
         pollInterval === undefined
@@ -84,10 +85,18 @@ const cut = <A, E, R>(
     )
   })
 
-const makePulls = <A, E, Done>(self: Cancellable, pull: Pull.Pull<A, E, Done>) => {
+const makePulls = <A, E, Done>(
+  self: Cancellable,
+  pull: Pull.Pull<A, E, Done>,
+  scope: Scope.Scope
+) => {
   type Ended = Exit.Exit<A, E | Cause.Done<Done>>
-  let current: Fiber.Fiber<A, E | Cause.Done<Done>> | undefined
+  let puller: Fiber.Fiber<void> | undefined
+  let answer: ((exit: Ended) => void) | undefined
   let finish: (() => void) | undefined
+  let pulling = false
+  let wake: (() => void) | undefined
+  const left = Deferred.makeUnsafe<void>()
 
   // In the step in which the pull ends: what it brought counts only if the flag is not set.
   const settle = (exit: Ended): Effect.Effect<A, E | Cause.Done<Done | void>> =>
@@ -100,32 +109,74 @@ const makePulls = <A, E, Done>(self: Cancellable, pull: Pull.Pull<A, E, Done>) =
     Cause.done()
   )
 
-  const wait = (fiber: Fiber.Fiber<A, E | Cause.Done<Done>>) =>
-    Effect.callback<A, E | Cause.Done<Done | void>>((resume) => {
-      finish = () => resume(over)
-      const remove = fiber.addObserver((exit) => resume(settle(exit)))
-      return Effect.suspend(() => {
-        remove()
-        return Fiber.interrupt(fiber)
-      })
-    })
+  const told = (exit: Ended): void => {
+    pulling = false
+    const tell = answer
+    answer = undefined
+    tell?.(exit)
+  }
+
+  // One fiber for all pulls: what the source forks in one of them lives until the stream ends.
+  const pullWhenWanted = Effect.gen(function* () {
+    while (true) {
+      if (!pulling) {
+        yield* Effect.callback<void>((resume) => {
+          wake = () => resume(Effect.void)
+        })
+      }
+      told(yield* Effect.exit(pull))
+    }
+  })
+
+  const started = Effect.suspend(() =>
+    puller === undefined
+      ? Effect.flatMap(Effect.forkDetach(pullWhenWanted, { startImmediately: true }), (fiber) => {
+          puller = fiber
+          // Interrupted in a pull, it ends without having told.
+          fiber.addObserver((exit) => {
+            if (Exit.isFailure(exit) && pulling) told(exit)
+          })
+          return Scope.addFinalizer(
+            scope,
+            Effect.suspend(() => (pulling ? Effect.void : Fiber.interrupt(fiber)))
+          )
+        })
+      : Effect.void
+  )
 
   return {
     next: Effect.uninterruptibleMask((restore) => {
       if (self.detection.isCancelledUnsafe()) return over
-      return Effect.flatMap(Effect.forkDetach(pull, { startImmediately: true }), (fiber) => {
-        const exit = fiber.pollUnsafe()
-        if (exit !== undefined) return settle(exit)
-        current = fiber
-        return restore(wait(fiber))
-      })
+      return Effect.andThen(
+        started,
+        restore(
+          Effect.callback<A, E | Cause.Done<Done | void>>((resume) => {
+            finish = () => resume(over)
+            answer = (exit) => resume(settle(exit))
+            pulling = true
+            const go = wake
+            wake = undefined
+            go?.()
+            return Effect.suspend(() => {
+              answer = undefined
+              // Interrupted from outside: the reader waits for the pull, so nobody gives it up.
+              Deferred.doneUnsafe(left, Effect.void)
+              const fiber = puller
+              // A reader may give up one pull and ask for the next, which takes a new fiber.
+              puller = undefined
+              pulling = false
+              return fiber === undefined ? Effect.void : Fiber.interrupt(fiber)
+            })
+          })
+        )
+      )
     }),
     end: (gracePeriod: Cancellable["gracePeriod"]) =>
       Effect.suspend(() => {
-        if (current === undefined || current.pollUnsafe() !== undefined) return Effect.void
-        if (gracePeriod === undefined) return Effect.sync(() => current?.interruptUnsafe())
+        if (puller === undefined || !pulling) return Effect.void
+        if (gracePeriod === undefined) return Effect.sync(() => puller?.interruptUnsafe())
         return Effect.andThen(
-          interruptWithin(self, current, gracePeriod),
+          Effect.raceFirst(interruptWithin(self, puller, gracePeriod), Deferred.await(left)),
           Effect.sync(() => finish?.())
         )
       })

@@ -15,6 +15,7 @@ import type { CancellationEvent } from "../CancellationEvent.ts"
 
 interface Handler {
   readonly run: (event: CancellationEvent) => Effect.Effect<void>
+  readonly begun: Deferred.Deferred<void>
   readonly done: Deferred.Deferred<void>
   state: "registered" | "due" | "started"
   fiber: Fiber.Fiber<void> | undefined
@@ -68,7 +69,10 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
       if (handler.state === "started") return Effect.void
       handler.state = "started"
       const run = Effect.ensuring(
-        handler.run(detected),
+        Effect.suspend(() => {
+          Deferred.doneUnsafe(handler.begun, Effect.void)
+          return handler.run(detected)
+        }),
         Effect.sync(() => {
           handlers.delete(handler)
           Deferred.doneUnsafe(handler.done, Effect.void)
@@ -94,15 +98,22 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
       )
     })
 
-  const waitFor = (due: ReadonlyArray<Handler>) =>
-    due.length === 0
-      ? Effect.void
-      : Effect.asVoid(
-          Effect.timeoutOption(
-            Effect.forEach(due, (handler) => Deferred.await(handler.done), { discard: true }),
-            handlerTimeout
-          )
+  const waitFor = (due: ReadonlyArray<Handler>) => {
+    const left = due.filter((handler) => handlers.has(handler))
+    if (left.length === 0) return Effect.void
+    // Interrupted work may come here within the step, before its handlers have started: their time
+    // begins with them, however short it is.
+    return Effect.forEach(left, (handler) => Deferred.await(handler.begun), { discard: true }).pipe(
+      Effect.andThen(Effect.yieldNow),
+      Effect.andThen(
+        Effect.timeoutOption(
+          Effect.forEach(left, (handler) => Deferred.await(handler.done), { discard: true }),
+          handlerTimeout
         )
+      ),
+      Effect.asVoid
+    )
+  }
 
   // A handler whose scope is gone must not run on behind it.
   const end = (due: ReadonlyArray<Handler>) =>
@@ -160,6 +171,7 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
               Effect.asVoid,
               Effect.provideContext(context)
             ),
+          begun: Deferred.makeUnsafe(),
           done: Deferred.makeUnsafe(),
           state: "registered",
           fiber: undefined
@@ -191,7 +203,10 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
       return Effect.andThen(
         end(dueHandlers()),
         Effect.suspend(() => {
-          handlers.clear()
+          // One that is due was registered meanwhile; its own scope waits for it.
+          for (const handler of handlers) {
+            if (handler.state === "registered") handlers.delete(handler)
+          }
           // With an event the streams end by themselves; a shutdown could take it from a slow one.
           return pubsub === undefined || event !== undefined ? Effect.void : PubSub.shutdown(pubsub)
         })

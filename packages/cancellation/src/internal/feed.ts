@@ -13,7 +13,9 @@ import type { DetectedBy } from "../CancellationEvent.ts"
 import { reads, requestToDetection } from "../CancellationMetrics.ts"
 import { type Run, runKey } from "../Message.ts"
 import type { MessageStore, StopLook } from "../MessageStore.ts"
+import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { StopReason, StopRequest } from "../StopRequest.ts"
+import { understoodLook } from "./answers.ts"
 import { makeAttempts } from "./attempts.ts"
 import { makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
@@ -139,25 +141,36 @@ export const makeFeed = (options: {
     yield* absent(asked, look)
   })
 
-  const lookAtChunk = Effect.fnUntraced(function* (asked: ReadonlyArray<Segment>, by: DetectedBy) {
+  const stillWatched = (items: ReadonlyArray<Segment>) =>
+    Array.from(new Set(items)).filter((one) => watchedUnder(one.key).includes(one))
+
+  const lookAtChunk = Effect.fnUntraced(function* (
+    chunk: ReadonlyArray<Segment>,
+    by: DetectedBy
+  ): Effect.fn.Return<Exit.Exit<unknown, MessageStoreError>> {
+    // An earlier chunk may have taken its time, and ended some of these.
+    const asked = stillWatched(chunk)
+    if (asked.length === 0) return Exit.void
     yield* Metric.update(reads, 1)
     const exit = yield* attempts.make(
       "stopRequests",
-      store.stopRequests(asked.map((segment) => segment.run))
+      Effect.map(store.stopRequests(asked.map((segment) => segment.run)), understoodLook)
     )
-    // What a look found is handed out whole: cut in the middle it would be lost until the next.
-    yield* Effect.uninterruptible(
-      Exit.isSuccess(exit) ? apply(asked, exit.value, by) : outage.failed(asked, exit.cause)
-    )
-    return Exit.isSuccess(exit)
+    if (Exit.isSuccess(exit)) {
+      // What a look found is handed out whole: cut in the middle it would be lost until the next.
+      yield* Effect.uninterruptible(apply(stillWatched(asked), exit.value, by))
+    }
+    return exit
   })
 
-  /** False if the store did not answer; the rest of the chunks is then not tried. */
   const lookAt = Effect.fnUntraced(function* (all: ReadonlyArray<Segment>, by: DetectedBy) {
     for (let from = 0; from < all.length; from += chunkSize) {
-      if (!(yield* lookAtChunk(all.slice(from, from + chunkSize), by))) return false
+      const exit = yield* lookAtChunk(all.slice(from, from + chunkSize), by)
+      if (Exit.isSuccess(exit)) continue
+      // The rest is not tried, so none of it was reached. What ended during the read is nobody's
+      // any more: marked now, it would stay marked.
+      return yield* Effect.uninterruptible(outage.failed(stillWatched(all.slice(from)), exit.cause))
     }
-    return true
   })
 
   const all = (): ReadonlyArray<Segment> => Array.from(segments.values()).flat()
@@ -177,9 +190,6 @@ export const makeFeed = (options: {
       Effect.asVoid
     )
   })
-
-  const stillWatched = (items: ReadonlyArray<Segment>) =>
-    Array.from(new Set(items)).filter((one) => watchedUnder(one.key).includes(one))
 
   // One look in flight, the rest joined into the next: none of them waits for a tick.
   const looks = (by: DetectedBy) =>
@@ -231,7 +241,7 @@ export const makeFeed = (options: {
       }),
     want: polling.want,
     unwant: polling.unwant,
-    look: (asked, by) => Effect.asVoid(lookAt(asked, by)),
+    look: lookAt,
     firstLook: first.offer,
     hint: (run) =>
       Effect.forEach(

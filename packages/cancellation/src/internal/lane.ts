@@ -39,7 +39,7 @@ export const makeLane = <T>(options: {
         failures = 0
         continue
       }
-      waiting = [...again, ...waiting]
+      waiting = again.concat(waiting)
       yield* Effect.sleep(Math.min(100 * 2 ** failures++, 2000))
     }
   }).pipe(

@@ -51,7 +51,10 @@ const answer = (
   rows: ReadonlyArray<LookupRow>,
   now: number
 ): StopLook => {
-  const byMessage = new Map(rows.map((row) => [messageKey(row.ref), row]))
+  // A row that names no message belongs to nobody, and hides nobody's.
+  const byMessage = new Map(
+    rows.filter((row) => row?.ref !== undefined).map((row) => [messageKey(row.ref), row])
+  )
   const requests: Array<StopLook["requests"][number]> = []
   const gone: Array<Run> = []
   const failures: Array<StopLook["failures"][number]> = []

@@ -46,8 +46,10 @@ export const makeOutage = <T>(options: {
         const due = Array.from(blind).filter(([, since]) => now - since >= limit)
         if (due.length > 0) {
           const items = due.map(([item]) => item)
-          yield* Effect.forEach(items, remove, { discard: true })
-          yield* unreachable(items)
+          // Whole: with nobody left to be blind, the guard interrupts itself.
+          yield* Effect.uninterruptible(
+            Effect.andThen(Effect.forEach(items, remove, { discard: true }), unreachable(items))
+          )
           continue
         }
         yield* Effect.sleep(Math.min(...blind.values()) + limit - now)

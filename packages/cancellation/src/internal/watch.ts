@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
 import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
@@ -40,10 +41,33 @@ export interface WatchContext {
   readonly feed: Feed
   readonly writes: Writes
   readonly lease: LeaseHolder | undefined
-  /** The watches that are open, for a drain. */
-  readonly open: Set<Watch>
-  /** Told when a watch has closed. */
-  readonly onClose: Effect.Effect<void>
+  readonly open: OpenWatches
+}
+
+/** The watches that are open, for a drain. */
+export interface OpenWatches {
+  readonly all: () => ReadonlyArray<Watch>
+  /** Waits until none is open. */
+  readonly none: Effect.Effect<void>
+  readonly add: (watch: Watch) => void
+  readonly remove: (watch: Watch) => void
+}
+
+export const makeOpenWatches = (): OpenWatches => {
+  const watches = new Set<Watch>()
+  const none = Latch.makeUnsafe(true)
+  return {
+    all: () => Array.from(watches),
+    none: none.await,
+    add: (watch) => {
+      watches.add(watch)
+      none.closeUnsafe()
+    },
+    remove: (watch) => {
+      watches.delete(watch)
+      if (watches.size === 0) none.openUnsafe()
+    }
+  }
 }
 
 export const openWatch = Effect.fnUntraced(function* (
@@ -59,7 +83,18 @@ export const openWatch = Effect.fnUntraced(function* (
   // The run's own, so that its log lines and spans are found with the program's.
   const context = yield* Effect.context<never>()
   const parts = new Map<string, Part>()
+  /** The segment whose stop was found in the store, until the store has been told so. */
+  let unobserved: Part | undefined
   let closed = false
+
+  const tellObserved = Effect.suspend(() => {
+    const part = unobserved
+    unobserved = undefined
+    if (part === undefined || !store.supports.runs) return Effect.void
+    // A stop was found for it, so the store knows it, whether or not its start has arrived.
+    if (part.start === "waiting") part.start = "known"
+    return writes.observed(part)
+  })
 
   const detect = Effect.fnUntraced(function* (
     run: Run,
@@ -77,15 +112,14 @@ export const openWatch = Effect.fnUntraced(function* (
       detectedAt,
       detectedBy: by
     })
-    if (!detection.stepUnsafe(event)) return
+    if (detection.isCancelledUnsafe()) return
+    // Before the step: interrupted work ends, and its run closes, within it.
+    if (by !== "local") unobserved = parts.get(runKey(run))
+    detection.stepUnsafe(event)
     yield* detection.startHandlers(by === "check")
     yield* feed.remove(Array.from(parts.values()))
     yield* feed.unwant(pollInterval)
-    const part = parts.get(runKey(run))
-    // Interrupted work ends within the step: then its outcome says that the stop was observed.
-    if (!closed && by !== "local" && store.supports.runs && part !== undefined) {
-      yield* writes.observed(part)
-    }
+    yield* tellObserved
     yield* announce(event)
   }, Effect.uninterruptible)
 
@@ -174,11 +208,11 @@ export const openWatch = Effect.fnUntraced(function* (
         yield* feed.unwant(pollInterval)
       }
       yield* detection.close
+      yield* tellObserved
       if (store.supports.runs) yield* writes.ended(all, outcome)
       if (lease !== undefined) yield* lease.release
-      open.delete(watch)
       yield* Metric.modify(runsWatched, -1)
-      yield* shared.onClose
+      open.remove(watch)
     }, Effect.uninterruptible)
   }
 

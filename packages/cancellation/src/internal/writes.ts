@@ -18,6 +18,7 @@ import { type Run, runKey } from "../Message.ts"
 import type { Lease, MessageStore, RunChange } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { RunOutcome, RunRecord } from "../StopRequest.ts"
+import { understoodRows } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
 import { makeLane } from "./lane.ts"
 
@@ -57,6 +58,7 @@ export const makeWrites = (options: {
   readonly context: Context.Context<never>
   readonly attempts: Attempts
   readonly chunkSize: number
+  readonly pollTimeout: Duration.Duration
   readonly finalWriteTimeout: Duration.Duration
   readonly lease: Lease | undefined
 }): Writes => {
@@ -80,9 +82,12 @@ export const makeWrites = (options: {
         }
         const exit = yield* attempts.make(
           "startRuns",
-          store.startRuns(
-            chunk.map(({ run }) => run),
-            lease
+          Effect.map(
+            store.startRuns(
+              chunk.map(({ run }) => run),
+              lease
+            ),
+            understoodRows
           )
         )
         if (Exit.isSuccess(exit)) for (const chronicle of chunk) chronicle.start = "known"
@@ -110,24 +115,28 @@ export const makeWrites = (options: {
   }
 
   const write = Effect.fnUntraced(function* (chunk: ReadonlyArray<Change>) {
-    const steps = new Map<string, RunChange>()
+    const outcomes = new Map<string, RunChange["to"]>()
     for (const { chronicle, to } of chunk) {
-      // An outcome implies that the stop was observed, and may be told first: the interrupted work
-      // ends within the step of detection.
-      const key = runKey(chronicle.run)
-      if (to !== "observed" || !steps.has(key)) steps.set(key, { run: chronicle.run, to })
+      if (to !== "observed") outcomes.set(runKey(chronicle.run), to)
     }
-    const exit = yield* attempts.make("advanceRuns", store.advanceRuns(Array.from(steps.values())))
+    // `stopped` and `abandoned` imply that the stop was observed; the other outcomes do not.
+    const steps = chunk.flatMap(({ chronicle, to }): ReadonlyArray<RunChange> => {
+      const outcome = outcomes.get(runKey(chronicle.run))
+      const implied = to === "observed" && (outcome === "stopped" || outcome === "abandoned")
+      return implied ? [] : [{ run: chronicle.run, to }]
+    })
+    const exit = yield* attempts.make(
+      "advanceRuns",
+      Effect.map(store.advanceRuns(steps), understoodRows)
+    )
     for (const change of chunk) Deferred.doneUnsafe(change.attempted, Effect.void)
     if (Exit.isFailure(exit)) return exit
     for (const { outcome, run } of exit.value) {
-      const wanted = steps.get(runKey(run))?.to
+      const wanted = outcomes.get(runKey(run))
       if (outcome === undefined || wanted === undefined || outcome === wanted) continue
-      if (wanted !== "observed") {
-        yield* Effect.logWarning(`A run's outcome ${wanted} was refused: it is ${outcome}`).pipe(
-          Effect.annotateLogs(annotations(run))
-        )
-      }
+      yield* Effect.logWarning(`A run's outcome ${wanted} was refused: it is ${outcome}`).pipe(
+        Effect.annotateLogs(annotations(run))
+      )
     }
     return exit
   })
@@ -162,13 +171,13 @@ export const makeWrites = (options: {
         Deferred.doneUnsafe(change.attempted, Effect.void)
       }
       const ready = live.filter(({ chronicle }) => chronicle.start === "known")
-      const again = live.filter(({ chronicle }) => chronicle.start === "sent")
+      let again = live.filter(({ chronicle }) => chronicle.start === "sent")
       let last: Exit.Exit<unknown, MessageStoreError> = Exit.void
       for (let from = 0; from < ready.length; from += chunkSize) {
         const chunk = ready.slice(from, from + chunkSize)
         last = yield* write(chunk)
         if (Exit.isFailure(last)) {
-          again.push(...ready.slice(from))
+          again = again.concat(ready.slice(from))
           break
         }
         for (const change of chunk) pending.delete(change)
@@ -201,7 +210,16 @@ export const makeWrites = (options: {
     ended: (chronicles, outcome) =>
       Effect.flatMap(
         Effect.forEach(chronicles, (chronicle) => advance(chronicle, outcome)),
-        Effect.forEach((change) => Deferred.await(change.attempted), { discard: true })
+        (changes) =>
+          Effect.asVoid(
+            // An earlier write may hang before it, and must not add up.
+            Effect.timeoutOption(
+              Effect.forEach(changes, (change) => Deferred.await(change.attempted), {
+                discard: true
+              }),
+              options.pollTimeout
+            )
+          )
       ),
     flush: (limit) =>
       Effect.flatMap(
