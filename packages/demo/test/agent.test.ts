@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -17,6 +18,7 @@ import {
   MessageQuery,
   MessageRef,
   MessageRepo,
+  MessageStore,
   NewMessage,
   Run,
   RunId,
@@ -64,17 +66,19 @@ const Content = Layer.effect(
 
 const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.layer).pipe(
   Layer.provideMerge(Writes.layer),
-  Layer.provideMerge(MessageRepo.layerMemory()),
+  Layer.provideMerge(MessageRepo.layer()),
+  Layer.provideMerge(MessageStore.layerMemory()),
   Layer.provide(
     Layer.succeed(Settings, { port: 0, folder: "", givenFolder: undefined, file: "", speed: 1 })
   )
 )
 
-const begin = Effect.gen(function* () {
+const begin = Effect.fnUntraced(function* (pollInterval: Duration.Input) {
   const content = yield* MessageContent
   yield* content.create(NewMessage.make({ ref, role: "assistant", writer: run.runId }))
   const written = Effect.provide(answer("Hello"), Draft.layer(run))
-  const watched = Effect.provide(written, CancellationWatcher.layer({ ref, runId: run.runId }))
+  const watcher = CancellationWatcher.layer({ ref, runId: run.runId, pollInterval })
+  const watched = Effect.provide(written, watcher)
   return yield* Effect.forkChild(watched)
 })
 
@@ -97,7 +101,7 @@ const stop = Effect.gen(function* () {
 
 it.effect("completes the message once, at the end", () =>
   Effect.gen(function* () {
-    const fiber = yield* begin
+    const fiber = yield* begin("1 second")
     yield* TestClock.adjust("1 minute")
     yield* Fiber.join(fiber)
     const { completedAt, text } = yield* message
@@ -122,7 +126,7 @@ for (const [where, time, end] of [
 ] as const) {
   it.effect(`after a stop in the middle of ${where} only the last save is written`, () =>
     Effect.gen(function* () {
-      const fiber = yield* begin
+      const fiber = yield* begin("1 second")
       yield* TestClock.adjust(time)
       const { seen } = yield* Writes
       const before = (yield* Ref.get(seen)).length
@@ -141,10 +145,26 @@ for (const [where, time, end] of [
   )
 }
 
+it.effect("begins no step after a stop that nobody has told this process of", () =>
+  Effect.gen(function* () {
+    const fiber = yield* begin("1 hour")
+    yield* TestClock.adjust("4 seconds")
+    const store = yield* MessageStore
+    yield* store.requestStop(
+      StopTarget.cases.Run.make({ run }),
+      StopIntent.make({ reason: "user" })
+    )
+    yield* TestClock.adjust("1 minute")
+    yield* Fiber.join(fiber)
+    assert.match((yield* message).text, /First I will look around\.$/)
+    assert.strictEqual(yield* outcome, "stopped")
+  }).pipe(Effect.provide(World))
+)
+
 it.effect("an outage of the store of texts loses no word", () =>
   Effect.gen(function* () {
     const { failing } = yield* Writes
-    const fiber = yield* begin
+    const fiber = yield* begin("1 second")
     yield* TestClock.adjust("3 seconds")
     yield* Ref.set(failing, true)
     yield* stop
@@ -164,7 +184,7 @@ it.effect("an outage of the store of texts loses no word", () =>
 it.effect("an answer whose end cannot be saved has not completed", () =>
   Effect.gen(function* () {
     const { failing } = yield* Writes
-    const fiber = yield* begin
+    const fiber = yield* begin("1 second")
     yield* TestClock.adjust("20 seconds")
     yield* Ref.set(failing, true)
     yield* TestClock.adjust("1 minute")
@@ -176,7 +196,7 @@ it.effect("an answer whose end cannot be saved has not completed", () =>
 
 it.effect("an interrupt from outside saves the text too, and is no stop", () =>
   Effect.gen(function* () {
-    const fiber = yield* begin
+    const fiber = yield* begin("1 second")
     yield* TestClock.adjust("2 seconds")
     yield* Fiber.interrupt(fiber)
     const { completedAt, text } = yield* message

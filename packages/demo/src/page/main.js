@@ -21,7 +21,7 @@ let announced
 let known = false
 let sending
 let stopping
-let stoppedAt = 0
+let swappedAt = 0
 
 // ---------------------------------------------------------------------------------------------
 // showing
@@ -53,6 +53,7 @@ const viewOf = (message) => {
 const showButtons = () => {
   // From the moment it is sent, before the server has said a word of it.
   const target = sending ?? running()
+  if (target === undefined && sendButton.hidden) swappedAt = performance.now()
   stopButton.hidden = target === undefined
   stopButton.disabled = target !== undefined && target.runId === stopping
   sendButton.hidden = target !== undefined
@@ -134,7 +135,6 @@ const stop = async () => {
   const target = sending ?? running()
   if (target === undefined || stopping === target.runId) return
   stopping = target.runId
-  stoppedAt = Date.now()
   showProblem()
   showButtons()
   try {
@@ -214,7 +214,7 @@ window.addEventListener("hashchange", openChat)
 find("composer").addEventListener("submit", (event) => {
   event.preventDefault()
   // The second click of a double click on Stop, which was there a moment ago, sends nothing.
-  if (Date.now() - stoppedAt > 400) void send()
+  if (performance.now() - swappedAt > 300) void send()
 })
 text.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return
