@@ -9,7 +9,8 @@ import { run, type Server, startServer } from "./DemoProcess.ts"
 import { temporaryFolder } from "./SqliteFile.ts"
 
 const executablePath = "/usr/bin/chromium"
-const isMissing = !existsSync(executablePath) && process.env["REQUIRE_BROWSER"] !== "1"
+const isMissing = !existsSync(executablePath)
+const isRequired = process.env["REQUIRE_BROWSER"] === "1"
 
 const args = [
   "--headless",
@@ -50,7 +51,11 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
   })
 
   beforeEach(async (context) => {
-    if (browser === undefined) return context.skip(`there is no Chromium at ${executablePath}`)
+    if (browser === undefined) {
+      const reason = `there is no Chromium at ${executablePath}`
+      if (isRequired) throw new Error(`${reason}, but REQUIRE_BROWSER=1 wants these tests run`)
+      return context.skip(reason)
+    }
     page = await browser.newPage()
     troubles = []
     isOutage = false
