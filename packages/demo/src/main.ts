@@ -53,6 +53,8 @@ const lastResort = () => {
     process.exit(130)
   }, 1900).unref()
 }
+// A terminal that is closed is an end like Ctrl-C.
+process.once("SIGHUP", () => process.emit("SIGTERM"))
 process.once("SIGINT", lastResort)
 process.once("SIGTERM", lastResort)
 

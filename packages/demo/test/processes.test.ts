@@ -125,15 +125,23 @@ it.live("Ctrl-C saves answers as interrupted, and ends within two seconds under 
   }).pipe(Effect.scoped)
 )
 
-it.live("SIGTERM ends an idle server too", () =>
-  Effect.gen(function* () {
-    const server = yield* startServer({ folder: yield* temporaryFolder })
-    const start = performance.now()
-    yield* server.signal("SIGTERM")
-    yield* server.ended
-    assert.isBelow(performance.now() - start, 2000)
-  }).pipe(Effect.scoped)
-)
+for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+  it.live(`${signal} ends a server in the same way`, () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const server = yield* startServer({ folder })
+      const chat = chatOf(server, "c")
+      yield* chat.ask("m")
+      yield* chat.untilText("m")
+      const start = performance.now()
+      yield* server.signal(signal)
+      yield* server.ended
+      assert.isBelow(performance.now() - start, 2000)
+      const again = chatOf(yield* startServer({ folder }), "c")
+      assert.strictEqual((yield* again.answer("m"))?.state, "interrupted")
+    }).pipe(Effect.scoped)
+  )
+}
 
 it.live("a second server beside the first shows its answers growing, and marks none of them", () =>
   Effect.gen(function* () {
