@@ -116,7 +116,7 @@ export type Act =
   | { readonly act: "open"; readonly gate: number; readonly fails: boolean }
   | { readonly act: "interrupt"; readonly session: number }
 
-export interface Step {
+interface Step {
   readonly do: Act
   /** How many steps the fibers may take before the next act; -1: until they rest. */
   readonly turns: number

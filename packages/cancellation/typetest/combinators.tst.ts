@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { describe, expect, it } from "tstyche"
 import {
   type CancellationEvent,
@@ -33,16 +33,17 @@ interface Log {
 interface Answer {
   readonly text: string
 }
+declare const count: number
 declare const work: Effect.Effect<Answer, Failure, Tools>
 declare const source: Stream.Stream<Answer, Failure, Tools>
 declare const onCancelled: (event: CancellationEvent) => Effect.Effect<boolean, OtherFailure, Log>
 
 describe("runWithCancellation with cancelResult", () => {
   it("answers A | B, and passes errors and requirements through", () => {
-    expect(watcher.runWithCancellation(work, { cancelResult: 1 as number })).type.toBe<
+    expect(watcher.runWithCancellation(work, { cancelResult: count })).type.toBe<
       Effect.Effect<Answer | number, Failure, Tools>
     >()
-    expect(work.pipe(watcher.runWithCancellation({ cancelResult: 1 as number }))).type.toBe<
+    expect(work.pipe(watcher.runWithCancellation({ cancelResult: count }))).type.toBe<
       Effect.Effect<Answer | number, Failure, Tools>
     >()
   })
@@ -110,9 +111,9 @@ describe("runWithCancellation with neither", () => {
 
 describe("the static form of runWithCancellation", () => {
   it("takes the watcher from the context, in both call styles", () => {
-    expect(
-      work.pipe(CancellationWatcher.runWithCancellation({ cancelResult: 1 as number }))
-    ).type.toBe<Effect.Effect<Answer | number, Failure, Tools | CancellationWatcher>>()
+    expect(work.pipe(CancellationWatcher.runWithCancellation({ cancelResult: count }))).type.toBe<
+      Effect.Effect<Answer | number, Failure, Tools | CancellationWatcher>
+    >()
     expect(CancellationWatcher.runWithCancellation(work, { cancelResult: undefined })).type.toBe<
       Effect.Effect<Answer | undefined, Failure, Tools | CancellationWatcher>
     >()

@@ -14,7 +14,7 @@ export interface Moment {
   readonly flag: boolean
 }
 
-export interface Settled extends Moment {
+interface Settled extends Moment {
   readonly exit: Exit.Exit<unknown, unknown>
 }
 
@@ -53,13 +53,13 @@ export interface StreamTrace {
   interrupted: Moment | undefined
 }
 
-export interface CheckTrace {
+interface CheckTrace {
   readonly began: Moment
   readonly ended: Moment
   readonly exit: Exit.Exit<boolean>
 }
 
-export interface SubscriberTrace {
+interface SubscriberTrace {
   readonly events: Array<CancellationEvent>
   ended: boolean
 }
