@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { describe, layer as provide } from "@effect/vitest"
+import { layer as provide } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import type * as Layer from "effect/Layer"
 import type { MessageContent } from "effect-cancellation"
@@ -43,11 +43,13 @@ export const suite = <E>(
   options: ContentContractOptions = {}
 ): void => {
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "20 seconds"))
-  describe(`MessageContent contract: ${name}`, () => {
-    provide(content, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
+  // Named: without a name the layer would close before the suites nested in it have run.
+  provide(content, { excludeTestServices: true, timeout: "30 seconds" })(
+    `MessageContent contract: ${name}`,
+    (it) => {
       making({ it, timeout })
       changing({ it, timeout })
       places({ it, timeout })
-    })
-  })
+    }
+  )
 }

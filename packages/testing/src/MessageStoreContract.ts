@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { describe, layer as provide } from "@effect/vitest"
+import { layer as provide } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import type * as Layer from "effect/Layer"
 import type { MessageStore, Supports } from "effect-cancellation"
@@ -88,32 +88,28 @@ export const suite = <E>(
   const services = { excludeTestServices: true, timeout: "30 seconds" } as const
   const { expiring, standard } = layersOf(store, options)
 
-  describe(`MessageStore contract: ${name}`, () => {
-    provide(
-      standard.layer,
-      services
-    )((it) => {
-      const contract = makeContract(it, supports, timeout)
-      unsupported(it, name, supports, options.supports?.hints !== undefined)
-      if (!supports.runs && options.rows !== undefined) flags(it, options.rows)
-      times(contract)
-      looks(contract)
-      starts(contract)
-      stops(contract)
-      tombstones(contract, standard.tombstoneTtl)
-      changes(contract)
-      queries(contract)
-      leases(contract, Duration.fromInputUnsafe(options.leaseTtl ?? "200 millis"))
-      erasure(contract)
-      tenants(contract)
-      ids(contract)
-      interleavings(contract, options.seed ?? Math.floor(Math.random() * 2 ** 32))
-    })
+  // Named: without a name the layer would close before the suites nested in it have run.
+  provide(standard.layer, services)(`MessageStore contract: ${name}`, (it) => {
+    const contract = makeContract(it, supports, timeout)
+    unsupported(it, name, supports, options.supports?.hints !== undefined)
+    if (!supports.runs && options.rows !== undefined) flags(it, options.rows)
+    times(contract)
+    looks(contract)
+    starts(contract)
+    stops(contract)
+    tombstones(contract, standard.tombstoneTtl)
+    changes(contract)
+    queries(contract)
+    leases(contract, Duration.fromInputUnsafe(options.leaseTtl ?? "200 millis"))
+    erasure(contract)
+    tenants(contract)
+    ids(contract)
+    interleavings(contract, options.seed ?? Math.floor(Math.random() * 2 ** 32))
   })
   if (expiring === undefined || !supports.runs || !supports.stops) return
-  describe(`MessageStore contract, as time passes: ${name}`, () => {
-    provide(expiring, services)((it) => expiringTombstones(makeContract(it, supports, timeout)))
-  })
+  provide(expiring, services)(`MessageStore contract, as time passes: ${name}`, (it) =>
+    expiringTombstones(makeContract(it, supports, timeout))
+  )
 }
 
 const everything: Supports = {

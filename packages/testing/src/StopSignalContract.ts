@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { assert, describe, layer as provide } from "@effect/vitest"
+import { assert, layer as provide } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -48,8 +48,9 @@ export const suite = <E>(
   options: SignalContractOptions = {}
 ): void => {
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "20 seconds"))
-  describe(`StopSignal contract: ${name}`, () => {
-    provide(signal, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
+  provide(signal, { excludeTestServices: true, timeout: "30 seconds" })(
+    `StopSignal contract: ${name}`,
+    (it) => {
       it.effect(
         "reaches a subscriber of its own process",
         () =>
@@ -174,8 +175,8 @@ export const suite = <E>(
           }),
         timeout
       )
-    })
-  })
+    }
+  )
 }
 
 const freshRun = (): Run =>
