@@ -116,60 +116,55 @@ const makePulls = <A, E, Done>(
     tell?.(exit)
   }
 
+  const parked = Effect.callback<void>((resume) => {
+    wake = () => resume(Effect.void)
+  })
+
   // One fiber for all pulls: what the source forks in one of them lives until the stream ends.
   const pullWhenWanted = Effect.gen(function* () {
     while (true) {
-      if (!pulling) {
-        yield* Effect.callback<void>((resume) => {
-          wake = () => resume(Effect.void)
-        })
-      }
+      if (!pulling) yield* parked
       told(yield* Effect.exit(pull))
     }
   })
 
-  const started = Effect.suspend(() =>
-    puller === undefined
-      ? Effect.flatMap(Effect.forkDetach(pullWhenWanted, { startImmediately: true }), (fiber) => {
-          puller = fiber
-          // Interrupted in a pull, it ends without having told.
-          fiber.addObserver((exit) => {
-            if (Exit.isFailure(exit) && pulling) told(exit)
-          })
-          return Scope.addFinalizer(
-            scope,
-            Effect.suspend(() => (pulling ? Effect.void : Fiber.interrupt(fiber)))
-          )
-        })
-      : Effect.void
+  const start = Effect.uninterruptible(
+    Effect.flatMap(Effect.forkDetach(pullWhenWanted, { startImmediately: true }), (fiber) => {
+      puller = fiber
+      // Interrupted in a pull, it ends without having told.
+      fiber.addObserver((exit) => {
+        if (Exit.isFailure(exit) && pulling) told(exit)
+      })
+      return Scope.addFinalizer(
+        scope,
+        Effect.suspend(() => (pulling ? Effect.void : Fiber.interrupt(fiber)))
+      )
+    })
   )
 
+  const pullOnce = Effect.callback<A, E | Cause.Done<Done | void>>((resume) => {
+    finish = () => resume(over)
+    answer = (exit) => resume(settle(exit))
+    pulling = true
+    const go = wake
+    wake = undefined
+    go?.()
+    return Effect.suspend(() => {
+      answer = undefined
+      // Interrupted from outside: the reader waits for the pull, so nobody gives it up.
+      Deferred.doneUnsafe(left, Effect.void)
+      const fiber = puller
+      // A reader may give up one pull and ask for the next, which takes a new fiber.
+      puller = undefined
+      pulling = false
+      return fiber === undefined ? Effect.void : Fiber.interrupt(fiber)
+    })
+  })
+
   return {
-    next: Effect.uninterruptibleMask((restore) => {
+    next: Effect.suspend(() => {
       if (self.detection.isCancelledUnsafe()) return over
-      return Effect.andThen(
-        started,
-        restore(
-          Effect.callback<A, E | Cause.Done<Done | void>>((resume) => {
-            finish = () => resume(over)
-            answer = (exit) => resume(settle(exit))
-            pulling = true
-            const go = wake
-            wake = undefined
-            go?.()
-            return Effect.suspend(() => {
-              answer = undefined
-              // Interrupted from outside: the reader waits for the pull, so nobody gives it up.
-              Deferred.doneUnsafe(left, Effect.void)
-              const fiber = puller
-              // A reader may give up one pull and ask for the next, which takes a new fiber.
-              puller = undefined
-              pulling = false
-              return fiber === undefined ? Effect.void : Fiber.interrupt(fiber)
-            })
-          })
-        )
-      )
+      return puller === undefined ? Effect.andThen(start, pullOnce) : pullOnce
     }),
     end: (gracePeriod: Cancellable["gracePeriod"]) =>
       Effect.suspend(() => {
