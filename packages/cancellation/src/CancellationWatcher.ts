@@ -47,7 +47,10 @@ export interface CancellationWatcherOptions {
   readonly runId?: RunId | undefined
   /** How often the store is asked when no hint comes. Default 2 seconds. */
   readonly pollInterval?: Duration.Input | undefined
-  /** How long a `check` or the end of the run waits for handlers. Default 5 seconds. */
+  /**
+   * How long a `check` or the end of the run waits for handlers that are due. What still runs when
+   * the run ends is then interrupted. Default 5 seconds.
+   */
   readonly handlerTimeout?: Duration.Input | undefined
   /** Gives up work that is not over this long after its interrupt. Default: waits for it. */
   readonly gracePeriod?: Duration.Input | undefined

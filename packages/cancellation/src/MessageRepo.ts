@@ -23,10 +23,10 @@ import { makeLeaseHolder } from "./internal/lease.ts"
 import { count, notNegative, positive } from "./internal/settings.ts"
 import { makeOpenWatches, openWatch, type Watch } from "./internal/watch.ts"
 import { annotations, makeWrites } from "./internal/writes.ts"
-import { ProcessId, type Run } from "./Message.ts"
+import { MessageRef, ProcessId, Run } from "./Message.ts"
 import { type ForgetQuery, MessageStore, type RunQuery } from "./MessageStore.ts"
 import type { MessageStoreError } from "./MessageStoreError.ts"
-import type { RunRecord, StopIntent, StopReceipt, StopTarget } from "./StopRequest.ts"
+import { type RunRecord, StopIntent, type StopReceipt, StopTarget } from "./StopRequest.ts"
 import { StopSignal } from "./StopSignal.ts"
 
 /**
@@ -46,7 +46,10 @@ export interface MessageRepoOptions {
   readonly finalWriteTimeout?: Duration.Input | undefined
   /** Cancels runs (reason `unreachable`) that no look has reached for this long. Default: never. */
   readonly maxBlind?: Duration.Input | undefined
-  /** The name of this process in the store. Default: a new random one. */
+  /**
+   * The name of this process in the store, for operators. A random part is added to it, so that a
+   * process that starts again does not keep the runs of its dead namesake alive. Default: no name.
+   */
   readonly processId?: ProcessId | undefined
 }
 
@@ -60,12 +63,13 @@ export class MessageRepo extends Context.Service<
   MessageRepo,
   {
     /**
-     * Asks a run to stop, and tells the machines that may run it. Answers one receipt a run; pressing
-     * Stop twice is once. Fails if the stop could not be stored: then it is not asked.
+     * Asks a message's current run, one run, or whatever a `StopTarget` names, to stop, and tells the
+     * machines that may run it. Without an intent the reason is `user`. Answers one receipt a run;
+     * pressing Stop twice is once. Fails if the stop could not be stored: then it is not asked.
      */
     readonly requestStop: (
-      target: StopTarget,
-      intent: StopIntent
+      target: StopTarget | MessageRef | Run,
+      intent?: StopIntent
     ) => Effect.Effect<ReadonlyArray<StopReceipt>, MessageStoreError>
 
     /** Finds runs, oldest first; `receiptOf` makes a receipt of each. */
@@ -124,7 +128,10 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   )
   const maxBlind =
     options.maxBlind === undefined ? undefined : yield* positive("maxBlind", options.maxBlind)
-  const owner = options.processId ?? ProcessId.make(globalThis.crypto.randomUUID())
+  const boot = globalThis.crypto.randomUUID()
+  const owner = ProcessId.make(
+    options.processId === undefined ? boot : `${options.processId.slice(0, 200)}:${boot}`
+  )
 
   const context = yield* Effect.context<never>()
   const scope = yield* Scope.fork(yield* Effect.scope)
@@ -141,10 +148,11 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
     lease
   }
   const feed = makeFeed({ ...common, maxBlind })
-  const writes = makeWrites(common)
+  const writes = makeWrites({ ...common, startsAnswered: feed.started })
   const leaseHolder = lease === undefined ? undefined : makeLeaseHolder({ ...common, lease })
 
   const open = makeOpenWatches()
+  const live = new Map<string, number>()
   let draining = false
 
   const ask = <A>(operation: string, call: Effect.Effect<A, MessageStoreError>) =>
@@ -195,12 +203,25 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
     yield* Scope.close(scope, Exit.void)
   })
 
-  yield* Effect.addFinalizer(() => writes.flush(finalWriteTimeout))
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(
+      open.all().length === 0
+        ? Effect.void
+        : Effect.logWarning(
+            `The repo closes while ${open.all().length} runs are open: no stop reaches them any more. Close it after them, or drain it first`
+          ),
+      writes.flush(finalWriteTimeout)
+    )
+  )
 
   return MessageRepo.of({
-    requestStop: (target, intent) =>
-      Effect.tap(ask("requestStop", store.requestStop(target, intent)), (receipts) =>
-        Effect.forEach(receipts, tell, { concurrency: "unbounded", discard: true })
+    requestStop: (target, intent = byUser) =>
+      // Once stored it is told, even if the caller is gone.
+      Effect.uninterruptibleMask((restore) =>
+        Effect.tap(
+          restore(ask("requestStop", store.requestStop(targetOf(target), intent))),
+          (receipts) => Effect.forEach(receipts, tell, { concurrency: "unbounded", discard: true })
+        )
       ),
     findRuns: (query) => ask("findRuns", store.findRuns(query)),
     forget: (query) => ask("forget", store.forget(query)),
@@ -215,8 +236,15 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
         ? Effect.void
         : Effect.acquireRelease(leaseHolder.hold, () => leaseHolder.release),
     watch: (run) =>
-      Effect.tap(openWatch({ store, feed, writes, lease: leaseHolder, open }, run), (watch) =>
+      Effect.tap(openWatch({ store, feed, writes, lease: leaseHolder, open, live }, run), (watch) =>
         draining ? watch.cancel("shutdown") : Effect.void
       )
   })
 })
+
+const byUser = StopIntent.make({ reason: "user" })
+
+const targetOf = (target: StopTarget | MessageRef | Run): StopTarget => {
+  if (target instanceof MessageRef) return StopTarget.cases.Message.make({ ref: target })
+  return target instanceof Run ? StopTarget.cases.Run.make({ run: target }) : target
+}

@@ -18,7 +18,8 @@ export class StoreUnavailable extends Schema.TaggedError<StoreUnavailable>(
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `The store could not do ${this.operation}. Is it reachable, and may this role do it?`
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `The store did not do ${this.operation}: ${why}`
   }
 }
 

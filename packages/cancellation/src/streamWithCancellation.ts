@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -65,38 +66,38 @@ const cut = <A, E, R>(
   stream: Stream.Stream<A, E, R>,
   options: CancellationTiming
 ): Stream.Stream<A, E, R> =>
-  Stream.transformPull(stream, (pull, scope) => {
-    const pulls = makePulls(self, pull, scope)
-    return Effect.flatMap(timingOf(self, options), ({ gracePeriod, pollInterval }) =>
-      Effect.andThen(
-        pollInterval === undefined
-          ? Effect.void
-          : Effect.andThen(
-              self.watch.want(pollInterval),
-              Scope.addFinalizer(scope, self.watch.unwant(pollInterval))
-            ),
+  Stream.fromChannel(
+    Channel.fromTransform((_, scope) =>
+      Effect.gen(function* () {
+        const { gracePeriod, pollInterval } = yield* timingOf(self, options)
+        // A scope of its own, so that a stop closes the source even while its reader is busy.
+        const source = yield* Scope.fork(scope)
+        const pull = yield* Channel.toPullScoped(Stream.toChannel(stream), source)
+        const pulls = makePulls(self, pull)
+        if (pollInterval !== undefined) {
+          yield* self.watch.want(pollInterval)
+          yield* Scope.addFinalizer(scope, self.watch.unwant(pollInterval))
+        }
         // One waiter a stream: one a pull would cost more than the pull.
-        self.detection.cancellation.pipe(
+        yield* self.detection.cancellation.pipe(
           Effect.andThen(pulls.end(gracePeriod)),
-          Effect.forkIn(scope, { startImmediately: true }),
-          Effect.as(pulls.next)
+          Effect.andThen(Scope.close(source, Exit.void)),
+          Effect.forkIn(scope, { startImmediately: true })
         )
-      )
+        yield* Scope.addFinalizer(scope, pulls.close)
+        return pulls
+      }).pipe(Effect.map((pulls) => pulls.next))
     )
-  })
+  )
 
-const makePulls = <A, E, Done>(
-  self: Cancellable,
-  pull: Pull.Pull<A, E, Done>,
-  scope: Scope.Scope
-) => {
+const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done, R>) => {
   type Ended = Exit.Exit<A, E | Cause.Done<Done>>
   let puller: Fiber.Fiber<void> | undefined
   let answer: ((exit: Ended) => void) | undefined
   let finish: (() => void) | undefined
   let pulling = false
   let wake: (() => void) | undefined
-  const left = Deferred.makeUnsafe<void>()
+  let left = Deferred.makeUnsafe<void>()
 
   // In the step in which the pull ends: what it brought counts only if the flag is not set.
   const settle = (exit: Ended): Effect.Effect<A, E | Cause.Done<Done | void>> =>
@@ -129,16 +130,12 @@ const makePulls = <A, E, Done>(
   })
 
   const start = Effect.uninterruptible(
-    Effect.flatMap(Effect.forkDetach(pullWhenWanted, { startImmediately: true }), (fiber) => {
+    Effect.map(Effect.forkDetach(pullWhenWanted, { startImmediately: true }), (fiber) => {
       puller = fiber
       // Interrupted in a pull, it ends without having told.
       fiber.addObserver((exit) => {
         if (Exit.isFailure(exit) && pulling) told(exit)
       })
-      return Scope.addFinalizer(
-        scope,
-        Effect.suspend(() => (pulling ? Effect.void : Fiber.interrupt(fiber)))
-      )
     })
   )
 
@@ -146,6 +143,7 @@ const makePulls = <A, E, Done>(
     finish = () => resume(over)
     answer = (exit) => resume(settle(exit))
     pulling = true
+    left = Deferred.makeUnsafe()
     const go = wake
     wake = undefined
     go?.()
@@ -168,12 +166,17 @@ const makePulls = <A, E, Done>(
     }),
     end: (gracePeriod: Cancellable["gracePeriod"]) =>
       Effect.suspend(() => {
-        if (puller === undefined || !pulling) return Effect.void
-        if (gracePeriod === undefined) return Effect.sync(() => puller?.interruptUnsafe())
+        const fiber = puller
+        if (fiber === undefined) return Effect.void
+        if (!pulling || gracePeriod === undefined) return Fiber.interrupt(fiber)
         return Effect.andThen(
-          Effect.raceFirst(interruptWithin(self, puller, gracePeriod), Deferred.await(left)),
+          Effect.raceFirst(interruptWithin(self, fiber, gracePeriod), Deferred.await(left)),
           Effect.sync(() => finish?.())
         )
-      })
+      }),
+    // A pull that is still under way was given up: it is not waited for.
+    close: Effect.suspend(() =>
+      puller === undefined || pulling ? Effect.void : Fiber.interrupt(puller)
+    )
   }
 }

@@ -1103,17 +1103,35 @@ describe("Law 19: Receipts tell the truth", () => {
     }).pipe(provided)
   )
 
-  it.effect("the first outcome stays", () =>
+  it.effect("the first outcome stays, of two processes that have the same run", () =>
     Effect.gen(function* () {
-      const repo = yield* openRepo()
-      const first = yield* openRun(repo, { ref: refOf("a"), runId: runIdOf("1") })
-      const again = yield* openRun(repo, { ref: refOf("a"), runId: runIdOf("1") })
+      const run = { ref: refOf("a"), runId: runIdOf("1") }
+      const first = yield* openRun(yield* openRepo(), run)
+      const again = yield* openRun(yield* openRepo(), run)
       yield* TestClock.adjust("1 second")
       yield* first.close()
       const record = yield* recordOf(first.run)
+      assert.strictEqual(record?.outcome, "completed")
       yield* TestClock.adjust("1 second")
       yield* again.close(Exit.fail("no"))
       assert.deepStrictEqual(yield* recordOf(first.run), record)
+    }).pipe(provided)
+  )
+
+  it.effect("a run that is open twice in one process is over when both are", () =>
+    Effect.gen(function* () {
+      const repo = yield* openRepo()
+      const run = { ref: refOf("a"), runId: runIdOf("1") }
+      const first = yield* openRun(repo, run)
+      const again = yield* openRun(repo, run)
+      yield* TestClock.adjust("1 second")
+      yield* first.close()
+      assert.isUndefined((yield* recordOf(first.run))?.outcome)
+      yield* repo.requestStop(runTarget(again.run), byUser)
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* again.watcher.isCancelled)
+      yield* again.close()
+      assert.strictEqual((yield* recordOf(first.run))?.outcome, "stopped")
     }).pipe(provided)
   )
 

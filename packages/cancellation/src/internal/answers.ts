@@ -1,30 +1,39 @@
 /**
  * Answers of a store, looked at before they are used.
  *
- * Each of these throws on an answer that is not what the store promised. Called within an attempt it
- * makes that a call without an answer: logged, tried again, and never the end of the feed.
+ * A stop that cannot be understood is a failure of its row. What else is not as the store promised
+ * throws: within an attempt that is a call without an answer, logged, tried again, and never the end
+ * of the feed.
  */
 import { type Run, runKey } from "../Message.ts"
 import type { StopLook } from "../MessageStore.ts"
+import { MalformedRow, MessageStoreError } from "../MessageStoreError.ts"
+import { type RunRecord, StopRequest } from "../StopRequest.ts"
 
 const keys = (rows: ReadonlyArray<{ readonly run: Run }>): void => {
   for (const { run } of rows) runKey(run)
 }
 
 export const understoodLook = (look: StopLook): StopLook => {
-  for (const { request } of look.requests) {
-    if (!Number.isFinite(request.userAbortedAt)) throw new TypeError("A stop without its time")
-  }
   keys(look.requests)
   keys(look.failures)
   look.gone.forEach(runKey)
   look.lost.forEach(runKey)
-  return look
+  const requests: Array<StopLook["requests"][number]> = []
+  const failures = Array.from(look.failures)
+  for (const { request, run } of look.requests) {
+    try {
+      requests.push({ run, request: StopRequest.make({ ...request }) })
+    } catch (error) {
+      const detail = `the stop of run ${run.runId}: ${String(error).slice(0, 200)}`
+      failures.push({ run, error: new MessageStoreError({ reason: new MalformedRow({ detail }) }) })
+    }
+  }
+  return { ...look, requests, failures }
 }
 
-export const understoodRows = <A extends { readonly run: Run }>(
-  rows: ReadonlyArray<A>
-): ReadonlyArray<A> => {
+export const understoodRows = (rows: ReadonlyArray<RunRecord>): ReadonlyArray<RunRecord> => {
   keys(rows)
+  for (const { request } of rows) if (request !== undefined) StopRequest.make({ ...request })
   return rows
 }

@@ -10,7 +10,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import { type MessageStoreError, unavailable } from "../MessageStoreError.ts"
 
@@ -22,38 +21,35 @@ export interface Attempts {
     operation: string,
     call: Effect.Effect<A, MessageStoreError>
   ) => Effect.Effect<Exit.Exit<A, MessageStoreError>>
-  /** Waits until a call may be made. */
-  readonly available: Effect.Effect<void>
 }
 
 export const makeAttempts = (timeout: Duration.Duration): Attempts => {
-  let leftovers = 0
-  const latch = Latch.makeUnsafe(true)
+  const leftovers = new Map<string, number>()
 
-  const leave = (fiber: Fiber.Fiber<unknown, unknown>): void => {
+  const count = (operation: string) => leftovers.get(operation) ?? 0
+
+  const leave = (operation: string, fiber: Fiber.Fiber<unknown, unknown>): void => {
     fiber.interruptUnsafe()
     if (fiber.pollUnsafe() !== undefined) return
-    leftovers++
-    if (leftovers >= maxLeftovers) latch.closeUnsafe()
+    leftovers.set(operation, count(operation) + 1)
     fiber.addObserver(() => {
-      leftovers--
-      if (leftovers < maxLeftovers) latch.openUnsafe()
+      leftovers.set(operation, count(operation) - 1)
     })
   }
 
-  const settled = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  const settled = <A, E>(operation: string, fiber: Fiber.Fiber<A, E>) =>
     Effect.callback<Exit.Exit<A, E>>((resume) => {
       const remove = fiber.addObserver((exit) => resume(Effect.succeed(exit)))
       return Effect.sync(() => {
         remove()
-        leave(fiber)
+        leave(operation, fiber)
       })
     })
 
   return {
     make: (operation, call) =>
       Effect.uninterruptibleMask((restore) => {
-        if (leftovers >= maxLeftovers) {
+        if (count(operation) >= maxLeftovers) {
           return Effect.succeed(
             Exit.fail(unavailable(operation, new Error("earlier calls still hang")))
           )
@@ -62,15 +58,14 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
           const exit = fiber.pollUnsafe()
           if (exit !== undefined) return Effect.succeed(withoutDefects(operation, exit))
           return Effect.map(
-            restore(Effect.timeoutOption(settled(fiber), timeout)),
+            restore(Effect.timeoutOption(settled(operation, fiber), timeout)),
             Option.match({
               onNone: () => Exit.fail(unavailable(operation, new Error("it took too long"))),
               onSome: (exit) => withoutDefects(operation, exit)
             })
           )
         })
-      }),
-    available: latch.await
+      })
   }
 }
 

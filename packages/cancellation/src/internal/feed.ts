@@ -16,7 +16,7 @@ import type { MessageStore, StopLook } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { StopReason, StopRequest } from "../StopRequest.ts"
 import { understoodLook } from "./answers.ts"
-import { makeAttempts } from "./attempts.ts"
+import type { Attempts } from "./attempts.ts"
 import { makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
 import { makePolling, type Polling } from "./polling.ts"
@@ -50,6 +50,11 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
   readonly hint: (run: Run) => Effect.Effect<void>
   /** Hints may have been missed: one look at everything. */
   readonly lookAtAll: Effect.Effect<void>
+  /** A start is the first look at a run: how it went. */
+  readonly started: (
+    runs: ReadonlyArray<Run>,
+    exit: Exit.Exit<unknown, MessageStoreError>
+  ) => Effect.Effect<void>
 }
 
 // Hints may come before the commit they announce can be read (replicas, slow commits): a look again
@@ -60,14 +65,14 @@ export const makeFeed = (options: {
   readonly store: MessageStore["Service"]
   readonly scope: Scope.Scope
   readonly context: Context.Context<never>
-  readonly pollTimeout: Duration.Duration
+  readonly attempts: Attempts
   readonly chunkSize: number
   readonly maxBlind: Duration.Duration | undefined
 }): Feed => {
-  const { chunkSize, context, scope, store } = options
+  const { attempts, chunkSize, context, scope, store } = options
   const segments = new Map<string, Array<Segment>>()
-  const goneOnce = new Set<Segment>()
-  const attempts = makeAttempts(options.pollTimeout)
+  const goneOnce = new Map<Segment, number>()
+  let answers = 0
 
   const outage = makeOutage<Segment>({
     scope,
@@ -96,7 +101,12 @@ export const makeFeed = (options: {
   })
 
   // A single look may miss a row (a replica, a table being rewritten); two running do not.
-  const absent = (asked: ReadonlyArray<Segment>, look: StopLook) =>
+  const absent = (
+    asked: ReadonlyArray<Segment>,
+    look: StopLook,
+    known: ReadonlySet<Segment>,
+    began: number
+  ) =>
     Effect.suspend(() => {
       if (look.gone.length === 0 && goneOnce.size === 0 && store.supports.runs) return Effect.void
       const gone = new Set(look.gone.map(runKey))
@@ -106,11 +116,12 @@ export const makeFeed = (options: {
         if (!gone.has(segment.key)) {
           goneOnce.delete(segment)
           if (!store.supports.runs && !failed.has(segment.key)) segment.seen = true
-        } else if (goneOnce.has(segment)) {
-          deleted.push(segment)
-        } else if (segment.seen) {
-          goneOnce.add(segment)
+          continue
         }
+        const first = goneOnce.get(segment)
+        // Two looks running: the second began when the first had answered.
+        if (first !== undefined && first <= began) deleted.push(segment)
+        else if (first === undefined && known.has(segment)) goneOnce.set(segment, ++answers)
       }
       return Effect.forEach(deleted, (segment) => segment.detect("deleted", "local"), {
         discard: true
@@ -120,7 +131,9 @@ export const makeFeed = (options: {
   const apply = Effect.fnUntraced(function* (
     asked: ReadonlyArray<Segment>,
     look: StopLook,
-    by: DetectedBy
+    by: DetectedBy,
+    known: ReadonlySet<Segment>,
+    began: number
   ) {
     const keys = new Set(asked.map((segment) => segment.key))
     // Stops first: nothing else that a look brings is in a hurry.
@@ -137,8 +150,12 @@ export const makeFeed = (options: {
         yield* outage.malformed(segment, error)
       }
     }
-    yield* outage.reached(failed.size === 0 ? asked : asked.filter((one) => !failed.has(one)))
-    yield* absent(asked, look)
+    // A look that finds no row of a run whose start has not arrived says nothing of its stops.
+    const gone = new Set(store.supports.runs ? look.gone.map(runKey) : [])
+    yield* outage.reached(
+      asked.filter((one) => !failed.has(one) && (one.seen || !gone.has(one.key)))
+    )
+    yield* absent(asked, look, known, began)
   })
 
   const stillWatched = (items: ReadonlyArray<Segment>) =>
@@ -152,13 +169,16 @@ export const makeFeed = (options: {
     const asked = stillWatched(chunk)
     if (asked.length === 0) return Exit.void
     yield* Metric.update(reads, 1)
+    // What was seen only while this look was under way may rightly be missing from it.
+    const known = new Set(asked.filter((segment) => segment.seen))
+    const began = answers
     const exit = yield* attempts.make(
       "stopRequests",
       Effect.map(store.stopRequests(asked.map((segment) => segment.run)), understoodLook)
     )
     if (Exit.isSuccess(exit)) {
       // What a look found is handed out whole: cut in the middle it would be lost until the next.
-      yield* Effect.uninterruptible(apply(stillWatched(asked), exit.value, by))
+      yield* Effect.uninterruptible(apply(stillWatched(asked), exit.value, by, known, began))
     }
     return exit
   })
@@ -177,6 +197,8 @@ export const makeFeed = (options: {
 
   const spanned = (runs: () => number, by: DetectedBy) =>
     Effect.withSpan("MessageRepo.look", () => ({
+      // A look serves all runs, and belongs to no trace of one of them.
+      root: true,
       attributes: { "effect_cancellation.runs": runs(), "effect_cancellation.by": by }
     }))
 
@@ -184,8 +206,7 @@ export const makeFeed = (options: {
     scope,
     context,
     isIdle: () => segments.size === 0,
-    look: attempts.available.pipe(
-      Effect.andThen(Effect.suspend(() => lookAt(all(), "poll"))),
+    look: Effect.suspend(() => lookAt(all(), "poll")).pipe(
       spanned(() => segments.size, "poll"),
       Effect.asVoid
     )
@@ -249,6 +270,14 @@ export const makeFeed = (options: {
         (segment) => Effect.andThen(recheck(segment), hinted.offer(segment)),
         { discard: true }
       ),
-    lookAtAll: Effect.suspend(() => hinted.offerAll(all()))
+    lookAtAll: Effect.suspend(() => hinted.offerAll(all())),
+    started: (runs, exit) =>
+      Effect.suspend(() => {
+        const watched = runs.flatMap((run) => watchedUnder(runKey(run)))
+        if (watched.length === 0) return Effect.void
+        return Exit.isSuccess(exit)
+          ? outage.reached(watched)
+          : Effect.uninterruptible(outage.failed(watched, exit.cause))
+      })
   }
 }

@@ -27,9 +27,10 @@ export const makeLane = <T>(options: {
 }): Lane<T> => {
   let waiting: Array<T> = []
   let running = false
+  const arrival = Latch.makeUnsafe(false)
   const idle = Latch.makeUnsafe(true)
 
-  const loop = Effect.gen(function* () {
+  const loop: Effect.Effect<void> = Effect.gen(function* () {
     let failures = 0
     while (waiting.length > 0) {
       const batch = waiting
@@ -40,20 +41,30 @@ export const makeLane = <T>(options: {
         continue
       }
       waiting = again.concat(waiting)
-      yield* Effect.sleep(Math.min(100 * 2 ** failures++, 2000))
+      arrival.closeUnsafe()
+      yield* Effect.sleep(100)
+      // What comes new must not wait for what failed before.
+      yield* Effect.raceFirst(
+        arrival.await,
+        Effect.sleep(Math.min(100 * 2 ** failures++, 2000) - 100)
+      )
     }
   }).pipe(
     Effect.ensuring(
-      Effect.sync(() => {
+      // This fiber may pause between its last look at what waits and here: look again.
+      Effect.suspend(() => {
         running = false
+        if (waiting.length > 0 && options.scope.state._tag !== "Closed") return wake
         idle.openUnsafe()
+        return Effect.void
       })
     ),
     // The lane works for all runs: its spans and logs must not carry those of the one that woke it.
     Effect.updateContext((_: Context.Context<never>) => options.context)
   )
 
-  const wake = Effect.suspend(() => {
+  const wake: Effect.Effect<void> = Effect.suspend(() => {
+    arrival.openUnsafe()
     if (running || waiting.length === 0) return Effect.void
     running = true
     idle.closeUnsafe()

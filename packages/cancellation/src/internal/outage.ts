@@ -52,7 +52,9 @@ export const makeOutage = <T>(options: {
           )
           continue
         }
-        yield* Effect.sleep(Math.min(...blind.values()) + limit - now)
+        // The first to have become blind is the first in the map.
+        const [since = now] = blind.values()
+        yield* Effect.sleep(since + limit - now)
       }
     })
 

@@ -57,7 +57,7 @@ export const makePolling = (options: {
       const interval = smallest()
       changed = Deferred.makeUnsafe()
       const elapsed = (yield* Clock.currentTimeMillis) - lastLook
-      yield* Effect.sleep(Math.max(0, interval - elapsed)).pipe(
+      yield* Effect.sleep(Math.min(interval, Math.max(0, interval - elapsed))).pipe(
         Effect.andThen(Effect.repeat(poll, Schedule.spaced(interval))),
         Effect.raceFirst(Deferred.await(changed))
       )

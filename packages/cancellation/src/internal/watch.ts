@@ -42,6 +42,8 @@ export interface WatchContext {
   readonly writes: Writes
   readonly lease: LeaseHolder | undefined
   readonly open: OpenWatches
+  /** How many watches of this repo have the run, by its key: the last to close says how it ended. */
+  readonly live: Map<string, number>
 }
 
 /** The watches that are open, for a drain. */
@@ -78,7 +80,7 @@ export const openWatch = Effect.fnUntraced(function* (
     readonly detection: Detection
   }
 ) {
-  const { feed, lease, open, store, writes } = shared
+  const { feed, lease, live, open, store, writes } = shared
   const { detection, pollInterval } = options
   // The run's own, so that its log lines and spans are found with the program's.
   const context = yield* Effect.context<never>()
@@ -112,7 +114,7 @@ export const openWatch = Effect.fnUntraced(function* (
       detectedAt,
       detectedBy: by
     })
-    if (detection.isCancelledUnsafe()) return
+    if (closed || detection.isCancelledUnsafe()) return
     // Before the step: interrupted work ends, and its run closes, within it.
     if (by !== "local") unobserved = parts.get(runKey(run))
     detection.stepUnsafe(event)
@@ -168,7 +170,10 @@ export const openWatch = Effect.fnUntraced(function* (
       detect: (request, by) => detect(run, request, by)
     }
     parts.set(key, part)
+    live.set(key, (live.get(key) ?? 0) + 1)
     yield* feed.add(part)
+    // Closed meanwhile by another fiber: nothing would remove it again.
+    if (closed) return yield* feed.remove([part])
     // For a store that knows runs the answer to the start is the first look.
     yield* store.supports.runs ? writes.start(part) : feed.firstLook(part)
   })
@@ -209,7 +214,13 @@ export const openWatch = Effect.fnUntraced(function* (
       }
       yield* detection.close
       yield* tellObserved
-      if (store.supports.runs) yield* writes.ended(all, outcome)
+      const over = all.filter(({ key }) => {
+        const others = (live.get(key) ?? 1) - 1
+        if (others > 0) live.set(key, others)
+        else live.delete(key)
+        return others === 0
+      })
+      if (store.supports.runs) yield* writes.ended(over, outcome)
       if (lease !== undefined) yield* lease.release
       yield* Metric.modify(runsWatched, -1)
       open.remove(watch)

@@ -20,6 +20,7 @@ import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { RunOutcome, RunRecord } from "../StopRequest.ts"
 import { understoodRows } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
+import { makeChunks } from "./chunks.ts"
 import { makeLane } from "./lane.ts"
 
 /** One run whose start and end are told to the store. */
@@ -61,10 +62,16 @@ export const makeWrites = (options: {
   readonly pollTimeout: Duration.Duration
   readonly finalWriteTimeout: Duration.Duration
   readonly lease: Lease | undefined
+  /** Told how a start of these went. */
+  readonly startsAnswered: (
+    runs: ReadonlyArray<Run>,
+    exit: Exit.Exit<unknown, MessageStoreError>
+  ) => Effect.Effect<void>
 }): Writes => {
   const { attempts, chunkSize, context, lease, scope, store } = options
   const finalWriteMillis = Duration.toMillis(options.finalWriteTimeout)
 
+  const startChunks = makeChunks(chunkSize)
   const starts = makeLane<Chronicle>({
     scope,
     context,
@@ -73,8 +80,9 @@ export const makeWrites = (options: {
       const wanted = items.filter(({ giveUpAt, start }) =>
         giveUpAt === undefined ? true : start !== "waiting" && giveUpAt > now
       )
-      for (let from = 0; from < wanted.length; from += chunkSize) {
-        const chunk = wanted.slice(from, from + chunkSize)
+      for (let from = 0, end = 0; from < wanted.length; from = end) {
+        end = from + startChunks.size()
+        const chunk = wanted.slice(from, end)
         const sending = Deferred.makeUnsafe<void>()
         for (const chronicle of chunk) {
           chronicle.start = "sent"
@@ -92,10 +100,16 @@ export const makeWrites = (options: {
         )
         if (Exit.isSuccess(exit)) for (const chronicle of chunk) chronicle.start = "known"
         Deferred.doneUnsafe(sending, Effect.void)
+        yield* options.startsAnswered(
+          chunk.map(({ run }) => run),
+          exit
+        )
         if (Exit.isFailure(exit)) {
           yield* Effect.logDebug("Runs could not be recorded as started; tried again", exit.cause)
-          return wanted.slice(from)
+          startChunks.failed(chunk.length)
+          return wanted.slice(end).concat(chunk)
         }
+        startChunks.succeeded()
         yield* Effect.uninterruptible(begun(chunk, exit.value))
       }
       return []
@@ -156,6 +170,7 @@ export const makeWrites = (options: {
 
   const pending = new Set<Change>()
 
+  const advanceChunks = makeChunks(chunkSize)
   const advances = makeLane<Change>({
     scope,
     context,
@@ -173,13 +188,16 @@ export const makeWrites = (options: {
       const ready = live.filter(({ chronicle }) => chronicle.start === "known")
       let again = live.filter(({ chronicle }) => chronicle.start === "sent")
       let last: Exit.Exit<unknown, MessageStoreError> = Exit.void
-      for (let from = 0; from < ready.length; from += chunkSize) {
-        const chunk = ready.slice(from, from + chunkSize)
+      for (let from = 0, end = 0; from < ready.length; from = end) {
+        end = from + advanceChunks.size()
+        const chunk = ready.slice(from, end)
         last = yield* write(chunk)
         if (Exit.isFailure(last)) {
-          again = again.concat(ready.slice(from))
+          advanceChunks.failed(chunk.length)
+          again = again.concat(ready.slice(end), chunk)
           break
         }
+        advanceChunks.succeeded()
         for (const change of chunk) pending.delete(change)
       }
       for (const change of again) Deferred.doneUnsafe(change.attempted, Effect.void)
@@ -194,9 +212,11 @@ export const makeWrites = (options: {
     const giveUpAt = (yield* Clock.currentTimeMillis) + finalWriteMillis
     if (to !== "observed") chronicle.giveUpAt = giveUpAt
     const change: Change = { chronicle, to, giveUpAt, attempted: Deferred.makeUnsafe() }
-    // After a drain, or behind the end of its layer, the repo writes nothing more.
+    // After a drain, or behind the end of its layer, the repo writes nothing more: say so of a run
+    // that the store knows.
     if (scope.state._tag === "Closed") {
       Deferred.doneUnsafe(change.attempted, Effect.void)
+      if (chronicle.start !== "waiting") yield* giveUp([change], Exit.void)
       return change
     }
     pending.add(change)
