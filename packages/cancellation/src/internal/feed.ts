@@ -77,6 +77,7 @@ export const makeFeed = (options: {
   const outage = makeOutage<Segment>({
     scope,
     maxBlind: options.maxBlind,
+    isWatched: (segment) => watchedUnder(segment.key).includes(segment),
     unreachable: (blind) =>
       Effect.forEach(blind, (segment) => segment.detect("unreachable", "local"), { discard: true })
   })
@@ -187,9 +188,8 @@ export const makeFeed = (options: {
     for (let from = 0; from < all.length; from += chunkSize) {
       const exit = yield* lookAtChunk(all.slice(from, from + chunkSize), by)
       if (Exit.isSuccess(exit)) continue
-      // The rest is not tried, so none of it was reached. What ended during the read is nobody's
-      // any more: marked now, it would stay marked.
-      return yield* Effect.uninterruptible(outage.failed(stillWatched(all.slice(from)), exit.cause))
+      // The rest is not tried, so none of it was reached.
+      return yield* Effect.uninterruptible(outage.failed(all.slice(from), exit.cause))
     }
   })
 

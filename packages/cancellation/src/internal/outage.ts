@@ -30,10 +30,12 @@ export interface Outage<T> {
 export const makeOutage = <T>(options: {
   readonly scope: Scope.Scope
   readonly maxBlind: Duration.Duration | undefined
+  /** False for an item that has been removed: marked after that it would stay marked. */
+  readonly isWatched: (item: T) => boolean
   /** Told of items that were blind for `maxBlind`. */
   readonly unreachable: (items: ReadonlyArray<T>) => Effect.Effect<void>
 }): Outage<T> => {
-  const { maxBlind, scope, unreachable } = options
+  const { isWatched, maxBlind, scope, unreachable } = options
   const blind = new Map<T, number>()
   const malformed = new Set<T>()
   let outage: { readonly since: number; reads: number } | undefined
@@ -61,18 +63,15 @@ export const makeOutage = <T>(options: {
   const mark = Effect.fnUntraced(function* (items: ReadonlyArray<T>) {
     const now = yield* Clock.currentTimeMillis
     const before = blind.size
-    for (const item of items) if (!blind.has(item)) blind.set(item, now)
+    for (const item of items) if (isWatched(item) && !blind.has(item)) blind.set(item, now)
     yield* count(before)
     if (maxBlind !== undefined && guard === undefined && blind.size > 0) {
-      guard = yield* Effect.forkIn(
-        Effect.ensuring(
-          watchBlindness(Duration.toMillis(maxBlind)),
-          Effect.sync(() => {
-            guard = undefined
-          })
-        ),
-        scope
-      )
+      const started = yield* Effect.forkIn(watchBlindness(Duration.toMillis(maxBlind)), scope)
+      guard = started
+      // Not a finalizer of its own: interrupted before its first step it would run none.
+      started.addObserver(() => {
+        if (guard === started) guard = undefined
+      })
     }
   })
 
