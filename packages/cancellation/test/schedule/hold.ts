@@ -25,14 +25,16 @@ const describeSchedule = (schedule: Schedule | undefined): string => {
 interface Needs {
   /** Kinds of act that are more (or less) frequent than usual. */
   readonly weights?: Partial<Record<Act["act"], number>>
+  /** How many operations a fiber takes before it pauses. */
+  readonly budget?: fc.Arbitrary<number>
   /** Of how many percent of the schedules what must have happened in them, at least. */
   readonly least: Readonly<Record<string, number>>
 }
 
-export const hold = async (law: Law, { least, weights }: Needs): Promise<void> => {
+export const hold = async (law: Law, { budget, least, weights }: Needs): Promise<void> => {
   const coverage = makeCoverage()
   let played = 0
-  const property = fc.asyncProperty(schedules(weights), async (schedule: Schedule) => {
+  const property = fc.asyncProperty(schedules(weights, budget), async (schedule: Schedule) => {
     // The test runner must hear from its worker now and then, or takes it for dead.
     if (played++ % 100 === 0) await setImmediate()
     const trace = play(schedule)

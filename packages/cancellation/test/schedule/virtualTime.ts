@@ -48,7 +48,7 @@ const mostSteps = 50_000
  * @param order 0 wakes and runs everything in the order it came; any other number seeds another
  *   order among fibers of different trees, whose order Effect does not promise.
  */
-export const makeVirtualTime = (order: number): VirtualTime => {
+export const makeVirtualTime = (order: number, budget: number): VirtualTime => {
   const lanes: Array<Lane> = []
   const sleepers: Array<Sleeper> = []
   const logged = new Map<string, number>()
@@ -66,7 +66,7 @@ export const makeVirtualTime = (order: number): VirtualTime => {
 
   const scheduler: Scheduler.Scheduler = {
     executionMode: "async",
-    shouldYield: (fiber) => fiber.currentOpCount >= 2048,
+    shouldYield: (fiber) => fiber.currentOpCount >= budget,
     makeDispatcher: () => {
       const lane: Lane = { tasks: [] }
       return {

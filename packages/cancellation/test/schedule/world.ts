@@ -32,7 +32,7 @@ const handlerLimit = 5000
 const quietTime = 2000 + 1000 + 2000 + 1000
 
 export const play = (schedule: Schedule): Trace => {
-  const time = makeVirtualTime(schedule.order)
+  const time = makeVirtualTime(schedule.order, schedule.budget)
   const aim = makeAim()
   const scope = time.run(Scope.make())
   const shared = time.run(

@@ -1,0 +1,246 @@
+/** Law 12, where the store answers some calls and not others. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import { TestClock } from "effect/testing"
+import { Fault, StoreFaults } from "effect-cancellation-testing"
+import {
+  CancellationMetrics,
+  MessageRepo,
+  MessageStore,
+  RunQuery,
+  StopIntent,
+  type StopRequest,
+  StopTarget
+} from "../src/index.ts"
+import {
+  exitOf,
+  forkNow,
+  inLab,
+  linesAt,
+  open,
+  openKnown,
+  recordOf,
+  settle,
+  stopElsewhere
+} from "./fixture-1.ts"
+
+const blind = Effect.map(Metric.value(CancellationMetrics.blindRuns), ({ value }) => value)
+
+describe("Law 12: Starts that fail, reads that work", () => {
+  for (const kind of ["fail", "die", "hang"] as const) {
+    it.effect(`starts that ${kind} are one warning, a blind run, and one line at the end`, () =>
+      Effect.gen(function* () {
+        const faults = yield* StoreFaults
+        yield* faults.set({ starts: Fault[kind] })
+        const { run, watcher } = yield* open()
+        yield* TestClock.adjust("1 minute")
+        assert.isAbove((yield* faults.counts).stopRequests.ended, 10)
+        assert.strictEqual(yield* blind, 1)
+        const [warning, ...more] = yield* linesAt("Warn")
+        assert.include(warning?.text, "cannot be asked for stops")
+        assert.deepStrictEqual([...more, ...(yield* linesAt("Info"))], [])
+        yield* faults.heal
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(yield* blind, 0)
+        assert.lengthOf(yield* linesAt("Warn"), 1)
+        const [line, ...others] = yield* linesAt("Info")
+        assert.include(line?.text, "answers again")
+        assert.deepStrictEqual(others, [])
+        assert.isFalse(yield* watcher.isCancelled)
+        yield* stopElsewhere(run)
+        yield* TestClock.adjust("2 seconds")
+        assert.isTrue(yield* watcher.isCancelled)
+      }).pipe(inLab())
+    )
+  }
+
+  it.effect("a run whose start the store refuses is under maxBlind", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ starts: Fault.fail })
+      const { watcher } = yield* open()
+      yield* TestClock.adjust("29999 millis")
+      assert.isFalse(yield* watcher.isCancelled)
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(yield* watcher.isCancelled)
+      assert.strictEqual((yield* watcher.cancellation).request.reason, "unreachable")
+      assert.strictEqual(yield* blind, 0)
+    }).pipe(inLab({ maxBlind: "30 seconds" }))
+  )
+
+  it.effect("of two runs only the one whose start is refused is blind", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const known = yield* openKnown({ name: "known" })
+      yield* faults.set({ starts: Fault.fail })
+      const refused = yield* open({ name: "refused" })
+      yield* TestClock.adjust("31 seconds")
+      assert.isFalse(yield* known.watcher.isCancelled)
+      assert.isTrue(yield* refused.watcher.isCancelled)
+    }).pipe(inLab({ maxBlind: "30 seconds" }))
+  )
+})
+
+describe("Law 12: Outages one after the other", () => {
+  it.effect("an outage that ended unseen, with its last run, does not mute the next one", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const first = yield* openKnown({ name: "first" })
+      yield* faults.set({ reads: Fault.fail })
+      yield* TestClock.adjust("3 seconds")
+      assert.lengthOf(yield* linesAt("Warn"), 1)
+      yield* first.close()
+      yield* faults.heal
+      yield* TestClock.adjust("1 minute")
+      yield* openKnown({ name: "second" })
+      yield* faults.set({ reads: Fault.fail })
+      yield* TestClock.adjust("3 seconds")
+      assert.lengthOf(yield* linesAt("Warn"), 2)
+      yield* faults.heal
+      yield* TestClock.adjust("10 seconds")
+      assert.lengthOf(yield* linesAt("Info"), 2)
+    }).pipe(inLab())
+  )
+})
+
+describe("Law 12: Calls that are left behind", () => {
+  it.effect("a run that begins while two reads hang is blind, and under maxBlind", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const before = yield* openKnown({ name: "before" })
+      yield* faults.set({ reads: Fault.hangUninterruptibly })
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual((yield* faults.counts).stopRequests.calls, 2)
+      const during = yield* openKnown({ name: "during" })
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* blind, 2)
+      yield* TestClock.adjust("28 seconds")
+      assert.isTrue(yield* before.watcher.isCancelled)
+      yield* TestClock.adjust("5 seconds")
+      assert.isTrue(yield* during.watcher.isCancelled)
+      assert.strictEqual((yield* during.watcher.cancellation).request.reason, "unreachable")
+      assert.strictEqual((yield* faults.counts).stopRequests.calls, 2)
+      yield* faults.heal
+    }).pipe(inLab({ maxBlind: "30 seconds" }))
+  )
+
+  it.effect(
+    "two listings that nobody waits for any more hold up neither a stop nor the lease",
+    () =>
+      Effect.gen(function* () {
+        const faults = yield* StoreFaults
+        const repo = yield* MessageRepo
+        const { run, watcher } = yield* openKnown()
+        yield* faults.set({ findRuns: Fault.hangUninterruptibly })
+        for (let n = 0; n < 2; n++) {
+          yield* Fiber.interrupt(yield* forkNow(repo.findRuns(RunQuery.cases.Company.make({}))))
+        }
+        const renewals = (yield* faults.counts).renewLease.calls
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* faults.counts).renewLease.calls, renewals + 6)
+        const receipts = yield* repo.requestStop(
+          StopTarget.cases.Run.make({ run }),
+          StopIntent.make({ reason: "user" })
+        )
+        assert.deepStrictEqual(
+          receipts.map(({ _tag }) => _tag),
+          ["Requested"]
+        )
+        yield* settle
+        assert.isTrue(yield* watcher.isCancelled)
+        assert.strictEqual((yield* faults.counts).findRuns.calls, 2)
+        yield* faults.heal
+      }).pipe(inLab())
+  )
+
+  it.effect("two stops that hang hold up no look", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const repo = yield* MessageRepo
+      const { run, watcher } = yield* openKnown()
+      yield* faults.set({ requestStop: Fault.hangUninterruptibly })
+      for (let n = 0; n < 2; n++) {
+        yield* forkNow(
+          repo.requestStop(StopTarget.cases.Run.make({ run }), StopIntent.make({ reason: "user" }))
+        )
+      }
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* blind, 0)
+      yield* stopElsewhere(run)
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(yield* watcher.isCancelled)
+      yield* faults.heal
+    }).pipe(inLab())
+  )
+})
+
+describe("Law 12: A stop that cannot be understood", () => {
+  const stops: Readonly<Record<string, unknown>> = {
+    "an unknown reason": { userAbortedAt: 1, reason: "USER" },
+    "a time that is not a number": { userAbortedAt: Number.NaN, reason: "user" },
+    "no reason": { userAbortedAt: 1 },
+    "no content": null
+  }
+
+  /** A store in memory that answers this stop for the run of the message `bad`. */
+  const answering = (stop: unknown) =>
+    Layer.effect(
+      MessageStore,
+      Effect.map(MessageStore, (store) =>
+        MessageStore.of({
+          ...store,
+          stopRequests: (runs) =>
+            Effect.map(store.stopRequests(runs), (look) => ({
+              ...look,
+              requests: [
+                ...runs
+                  .filter(({ ref }) => ref.messageId === "bad")
+                  .map((run) => ({ run, request: stop as StopRequest })),
+                ...look.requests
+              ]
+            }))
+        })
+      )
+    ).pipe(Layer.provide(MessageStore.layerMemory()))
+
+  for (const [name, stop] of Object.entries(stops)) {
+    it.effect(`a stop with ${name} hides no other, kills no check, and is one warning`, () =>
+      Effect.gen(function* () {
+        const bad = yield* openKnown({ name: "bad" })
+        const good = yield* openKnown({ name: "good" })
+        const checks = yield* forkNow(
+          Effect.all([Effect.exit(bad.watcher.check), Effect.exit(good.watcher.check)])
+        )
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(
+          yield* exitOf(checks).pipe(
+            Effect.map((exits) =>
+              Array.isArray(exits) ? exits.map(({ _tag }: { _tag: string }) => _tag) : exits
+            )
+          ),
+          ["Success", "Success"]
+        )
+        yield* stopElsewhere(good.run)
+        yield* TestClock.adjust("2 seconds")
+        assert.isTrue(yield* good.watcher.isCancelled)
+        assert.isFalse(yield* bad.watcher.isCancelled)
+        assert.strictEqual(yield* blind, 1)
+        assert.lengthOf(yield* linesAt("Warn"), 1)
+        yield* bad.close()
+        assert.strictEqual((yield* recordOf(bad.run))?.outcome, "completed")
+        assert.strictEqual(yield* blind, 0)
+      }).pipe(inLab({}, answering(stop)))
+    )
+  }
+
+  it.effect("a stop that is a plain object is a stop like any other", () =>
+    Effect.gen(function* () {
+      const { watcher } = yield* openKnown({ name: "bad" })
+      assert.isTrue(yield* watcher.check)
+      assert.strictEqual((yield* watcher.cancellation).request.userAbortedAt, 1)
+    }).pipe(inLab({}, answering({ userAbortedAt: 1, reason: "user" })))
+  )
+})
