@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { StoreFaults } from "effect-cancellation-testing"
 import {
   CancellationWatcher,
   type LookupRow,
-  type MessageRef,
+  MessageRef,
   MessageRepo,
   MessageStore,
   RunQuery
@@ -291,6 +291,26 @@ describe("MessageStore.fromLookup with a watcher", () => {
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(yield* watcher.isCancelled)
     }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("rows that name no message asked for are warned of once", () => {
+    const warnings: Array<unknown> = []
+    const logger = Logger.make(({ logLevel, message }) => {
+      if (logLevel === "Warn") warnings.push(message)
+    })
+    const foreign = MessageRef.of({ companyId: "acme", chatId: "chat", messageId: "a" })
+    const lookup = () => Effect.succeed([{ ref: foreign, userAbortedAt: new Date(1000) }])
+    return Effect.gen(function* () {
+      const { watchers } = yield* watching("a")
+      yield* TestClock.adjust("10 seconds")
+      for (const watcher of watchers) assert.isFalse(yield* watcher.isCancelled)
+      assert.strictEqual(warnings.length, 1)
+      assert.match(String(warnings[0]), /no row answered names a message asked for/)
+    }).pipe(
+      Effect.provide(
+        Layer.merge(StoreFaults.layer(MessageStore.fromLookup(lookup)), Logger.layer([logger]))
+      )
+    )
   })
 
   it.effect("its layer is all that a watcher and a repo need", () =>

@@ -22,29 +22,39 @@ export interface LookupRow {
 
 export const makeLookupStore = <E>(
   lookup: (refs: ReadonlyArray<MessageRef>) => Effect.Effect<ReadonlyArray<LookupRow>, E>
-): MessageStore["Service"] => ({
-  supports: {
-    runs: false,
-    stops: false,
-    find: false,
-    leases: false,
-    erasure: false,
-    hints: false
-  },
-  stopRequests: Effect.fnUntraced(function* (runs) {
-    const rows = yield* Effect.mapError(lookup(distinctRefs(runs)), (error) =>
-      unavailable("stopRequests", error)
-    )
-    return answer(runs, rows, yield* Clock.currentTimeMillis)
-  }),
-  startRuns: () => Effect.fail(unsupported("startRuns")),
-  requestStop: () => Effect.fail(unsupported("requestStop")),
-  advanceRuns: () => Effect.fail(unsupported("advanceRuns")),
-  findRuns: () => Effect.fail(unsupported("findRuns")),
-  renewLease: () => Effect.fail(unsupported("renewLease")),
-  sweepLost: Effect.fail(unsupported("sweepLost")),
-  forget: () => Effect.fail(unsupported("forget"))
-})
+): MessageStore["Service"] => {
+  let warned = false
+  return {
+    supports: {
+      runs: false,
+      stops: false,
+      find: false,
+      leases: false,
+      erasure: false,
+      hints: false
+    },
+    stopRequests: Effect.fnUntraced(function* (runs) {
+      const rows = yield* Effect.mapError(lookup(distinctRefs(runs)), (error) =>
+        unavailable("stopRequests", error)
+      )
+      const look = answer(runs, rows, yield* Clock.currentTimeMillis)
+      if (!warned && rows.length > 0 && look.gone.length === runs.length) {
+        warned = true
+        yield* Effect.logWarning(
+          "fromLookup: no row answered names a message asked for, so no stop is seen. Do its refs have the same company, user and chat?"
+        )
+      }
+      return look
+    }),
+    startRuns: () => Effect.fail(unsupported("startRuns")),
+    requestStop: () => Effect.fail(unsupported("requestStop")),
+    advanceRuns: () => Effect.fail(unsupported("advanceRuns")),
+    findRuns: () => Effect.fail(unsupported("findRuns")),
+    renewLease: () => Effect.fail(unsupported("renewLease")),
+    sweepLost: Effect.fail(unsupported("sweepLost")),
+    forget: () => Effect.fail(unsupported("forget"))
+  }
+}
 
 const answer = (
   runs: ReadonlyArray<Run>,
