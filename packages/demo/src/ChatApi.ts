@@ -24,7 +24,8 @@ const Question = Schema.Struct({
   runId: RunId,
   text: Schema.String.check(
     Schema.isMaxLength(maxTextLength),
-    Schema.isPattern(/\S/, { expected: "a text that is not empty" })
+    // Nobody sees control and format characters alone.
+    Schema.isPattern(/[^\s\p{Cc}\p{Cf}]/u, { expected: "a text that is not empty" })
   )
 }).check(
   Schema.makeFilter(({ messageId, questionId }) =>

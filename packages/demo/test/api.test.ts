@@ -47,6 +47,12 @@ layer(Demo.layer, { excludeTestServices: true, timeout: "60 seconds" })("the API
     ["no body", 400, "/messages", ""],
     ["an empty text", 400, "/messages", JSON.stringify({ ...valid, text: "  \n " })],
     [
+      "a text nobody can see",
+      400,
+      "/messages",
+      JSON.stringify({ ...valid, text: "\u0001\u200b\u202e\u2066 " })
+    ],
+    [
       "a text of 4,001 characters",
       400,
       "/messages",

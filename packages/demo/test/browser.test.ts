@@ -193,6 +193,79 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     assert.strictEqual(await page.inputValue("#text"), "Not to be sent by a second click")
   })
 
+  it("takes a double click on a suggestion as one", async () => {
+    await page.dblclick("#suggestions button >> nth=0")
+    await watchWords()
+    await page.keyboard.press("Escape")
+    await untilWords(/^Stopped after/)
+    assert.strictEqual(await page.locator(".message").count(), 2)
+    assert.isTrue(await page.locator("#problem").isHidden())
+  })
+
+  it("takes a double click on Send or on Regenerate as one", async () => {
+    await page.fill("#text", question)
+    await page.dblclick("#send")
+    await watchWords()
+    assert.strictEqual(await page.getAttribute(lastAnswer, "data-state"), "running")
+    await page.click("#stop")
+    await untilWords(/^Stopped after/)
+    await page.dblclick(`${lastAnswer} .again`)
+    await page.waitForSelector(`${lastAnswer}[data-state=running]`)
+    await watchWords()
+    assert.strictEqual(await page.locator(".message").count(), 2)
+    assert.isTrue(await page.locator("#problem").isHidden())
+  })
+
+  it("stops an answer that is written anew before the server has said so", async () => {
+    await send()
+    await watchWords()
+    await page.keyboard.press("Escape")
+    await untilWords(/^Stopped after/)
+    const first = await page.locator(lastAnswer).elementHandle()
+    await page.evaluate(() => {
+      document.querySelector<HTMLButtonElement>(".again")?.click()
+      document.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }))
+    })
+    await page.waitForFunction(
+      ([message, selector]) =>
+        message?.querySelector(".body")?.textContent === "" &&
+        document.querySelector(selector)?.textContent?.startsWith("Stopped after"),
+      [first, words] as const
+    )
+  })
+
+  it("opens a chat, whatever the address names", async () => {
+    for (const hash of ["%E0%A4%A", "a'b", "%E2%80%A8"]) {
+      await page.goto("about:blank")
+      await page.goto(`${server.url}/#${hash}`)
+      await page.waitForSelector("#welcome:not([hidden])")
+      assert.match(new URL(page.url()).hash, /^#chat-[a-z0-9]+$/)
+    }
+    await send()
+    await watchWords()
+  })
+
+  it("keeps a text that is too long, says so, and sends it when it is shortened", async () => {
+    await page.fill("#text", "x".repeat(20_000))
+    assert.match(await textOf("#too-long"), /20,000 characters; a message has 4,000 at most/)
+    assert.isTrue(await page.locator("#send").isDisabled())
+    await page.keyboard.press("Enter")
+    assert.strictEqual((await page.inputValue("#text")).length, 20_000)
+    await send("x".repeat(4000))
+    assert.isTrue(await page.locator("#too-long").isHidden())
+  })
+
+  it("lets a text that turns its direction turn itself only", async () => {
+    await send("\u202eabc\u2067")
+    await watchWords()
+    const directions = await page
+      .locator(".message .text")
+      .evaluateAll((texts) => texts.map((text) => getComputedStyle(text).unicodeBidi))
+    assert.isTrue(directions.every((one) => one === "isolate"))
+    await page.fill("#text", "\u202e\u200b")
+    assert.isTrue(await page.locator("#send").isDisabled())
+  })
+
   it("stops by Escape, and Shift+Enter begins a new line", async () => {
     await page.fill("#text", "One")
     await page.keyboard.press("Shift+Enter")

@@ -3,8 +3,8 @@
 import * as api from "./api.js"
 import { applyEvent, applyReceipt, emptyChat } from "./chat-state.js"
 import { openEvents } from "./connection.js"
-import { makeMessageView } from "./message-view.js"
-import { announcement, isOpen } from "./words.js"
+import { makeMessageView, setText } from "./message-view.js"
+import { announcement, isBlank, isOpen, tooLong } from "./words.js"
 
 const find = (id) => document.getElementById(id)
 const text = find("text")
@@ -21,7 +21,7 @@ let announced
 let known = false
 let sending
 let stopping
-let swappedAt = 0
+let swappedAt = -Infinity
 
 // ---------------------------------------------------------------------------------------------
 // showing
@@ -53,11 +53,19 @@ const viewOf = (message) => {
 const showButtons = () => {
   // From the moment it is sent, before the server has said a word of it.
   const target = sending ?? running()
-  if (target === undefined && sendButton.hidden) swappedAt = performance.now()
+  if ((target === undefined) === sendButton.hidden) swappedAt = performance.now()
   stopButton.hidden = target === undefined
   stopButton.disabled = target !== undefined && target.runId === stopping
   sendButton.hidden = target !== undefined
-  sendButton.disabled = text.value.trim() === ""
+  sendButton.disabled = !maySend()
+  const tooMuch = tooLong(text.value.trim())
+  find("too-long").hidden = tooMuch === undefined
+  setText(find("too-long"), tooMuch ?? "")
+}
+
+const maySend = () => {
+  const value = text.value.trim()
+  return !isBlank(value) && tooLong(value) === undefined
 }
 
 const announce = () => {
@@ -93,39 +101,54 @@ const fitText = () => {
 
 const send = async () => {
   const value = text.value.trim()
-  if (value === "" || sending !== undefined || running()) return
+  if (!maySend() || sending !== undefined || running()) return
   const question = {
     questionId: api.newId("question"),
     messageId: api.newId("answer"),
     runId: api.newId("run"),
     text: value
   }
-  showProblem()
   text.value = ""
   fitText()
   scroller.scrollTop = scroller.scrollHeight
-  const asked = api.ask(chatId, question)
-  sending = { ...question, asked, chatId }
+  await begin({ ...question, asked: api.ask(chatId, question) }, (error) => {
+    text.value ||= value
+    fitText()
+    showProblem(`Not sent: ${error.message}`)
+  })
+}
+
+const regenerate = async (messageId) => {
+  if (sending !== undefined || running()) return
+  const runId = api.newId("run")
+  focusText()
+  await begin({ messageId, runId, asked: api.regenerate(chatId, messageId, runId) }, (error) =>
+    showProblem(`Not regenerated: ${error.message}`)
+  )
+}
+
+// Until the page has seen the run that was asked for, nothing may look idle.
+const begin = async (run, onRefused) => {
+  showProblem()
+  sending = run
   showButtons()
   try {
-    await asked
-    await seen(question.messageId)
+    await run.asked
+    await seen(run)
   } catch (error) {
-    text.value ||= value
-    showProblem(`Not sent: ${error.message}`)
+    onRefused(error)
   } finally {
-    sending = undefined
-    fitText()
+    // In another chat, opened meanwhile, something else may be under way.
+    if (sending === run) sending = undefined
     showButtons()
   }
 }
 
-// Between the answer to a request and the event that shows its effect nothing may look idle.
-const seen = (messageId) =>
+const seen = ({ runId }) =>
   new Promise((resolve) => {
     const end = Date.now() + 2000
     const look = () =>
-      messages.some((one) => one.messageId === messageId) || Date.now() > end
+      messages.some((message) => message.runId === runId) || Date.now() > end
         ? resolve()
         : setTimeout(look, 10)
     look()
@@ -152,15 +175,6 @@ const stop = async () => {
   focusText()
 }
 
-const regenerate = async (messageId) => {
-  showProblem()
-  try {
-    await api.regenerate(chatId, messageId, api.newId("run"))
-  } catch (error) {
-    showProblem(`Not regenerated: ${error.message}`)
-  }
-}
-
 // On a touch screen the focus would bring up the keyboard.
 const focusText = () => {
   if (matchMedia("(hover: hover)").matches) text.focus({ preventScroll: true })
@@ -170,9 +184,19 @@ const focusText = () => {
 // which chat
 // ---------------------------------------------------------------------------------------------
 
+// What the server would refuse as the id of a chat names none: the rule of the library's ids.
+const readName = (encoded) => {
+  try {
+    const name = decodeURIComponent(encoded)
+    return /^[^\p{C}\p{Zl}\p{Zp}"'`]{1,255}$/u.test(name) ? name : undefined
+  } catch {
+    return undefined
+  }
+}
+
 const openChat = () => {
-  const named = decodeURIComponent(location.hash.slice(1))
-  chatId = named || localStorage.getItem("chat") || api.newId("chat")
+  const named = readName(location.hash.slice(1))
+  chatId = named ?? readName(localStorage.getItem("chat") ?? "") ?? api.newId("chat")
   localStorage.setItem("chat", chatId)
   if (named !== chatId) history.replaceState(null, "", `#${encodeURIComponent(chatId)}`)
   events?.close()
@@ -225,12 +249,15 @@ text.addEventListener("input", () => {
   fitText()
   showButtons()
 })
-stopButton.addEventListener("click", () => void stop())
+stopButton.addEventListener("click", ({ detail }) => {
+  // The second click of a double click on Send does not stop what the first has sent.
+  if (detail < 2 || performance.now() - swappedAt > 500) void stop()
+})
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !event.isComposing) void stop()
 })
 find("suggestions").addEventListener("click", ({ target }) => {
-  if (!(target instanceof HTMLButtonElement)) return
+  if (!(target instanceof HTMLButtonElement) || sending !== undefined || running()) return
   text.value = target.textContent.trim()
   void send()
 })

@@ -9,6 +9,13 @@ const element = (name, className, ...children) => {
   return made
 }
 
+// What people write may hold characters that turn the direction of writing: they turn this only.
+const isolated = (name, className) => {
+  const made = element(name, className)
+  made.dir = "auto"
+  return made
+}
+
 /** Makes the element of a message; `update` brings it up to date. */
 export const makeMessageView = ({ role }, { onRegenerate }) => {
   const body = element("div", "body")
@@ -65,7 +72,7 @@ const updateTool = (line, tool, message) => {
   setText(line.querySelector(".outcome"), state === "stopped" ? "stopped" : (tool.result ?? ""))
 }
 
-const textAt = (body, index) => childAt(body, index, "text", () => element("div", "text"))
+const textAt = (body, index) => childAt(body, index, "text", () => isolated("div", "text"))
 
 const toolAt = (body, index) =>
   childAt(body, index, "tool", () =>
@@ -73,7 +80,7 @@ const toolAt = (body, index) =>
       "div",
       "tool",
       element("span", "sign"),
-      element("span", "label"),
+      isolated("span", "label"),
       element("span", "outcome")
     )
   )
@@ -87,6 +94,7 @@ const childAt = (body, index, kind, make) => {
   return made
 }
 
-const setText = (target, text) => {
+/** Changes a text only where it differs. */
+export const setText = (target, text) => {
   if (target.textContent !== text) target.textContent = text
 }

@@ -35,3 +35,15 @@ export const announcement = (message) => {
 
 /** The messages a run still writes, stop or no stop. */
 export const isOpen = ({ state }) => state === "running" || state === "stopping"
+
+/** Whether there is nothing to see in a text; the server would refuse it. */
+export const isBlank = (text) => !/[^\s\p{Cc}\p{Cf}]/u.test(text)
+
+const maxLength = 4000
+
+/** Why a text is too long to be sent, if it is. */
+export const tooLong = (text) => {
+  if (text.length <= maxLength) return undefined
+  const [length, limit] = [text.length, maxLength].map((one) => one.toLocaleString("en"))
+  return `This text has ${length} characters; a message has ${limit} at most.`
+}
