@@ -216,11 +216,11 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
 
   return MessageRepo.of({
     requestStop: (target, intent = byUser) =>
-      // Once stored it is told, even if the caller is gone.
-      Effect.uninterruptibleMask((restore) =>
-        Effect.tap(
-          restore(ask("requestStop", store.requestStop(targetOf(target), intent))),
-          (receipts) => Effect.forEach(receipts, tell, { concurrency: "unbounded", discard: true })
+      // Whole, for at most `pollTimeout` and the telling: a stop that was stored is told, even if
+      // the caller is gone by then.
+      Effect.uninterruptible(
+        Effect.tap(ask("requestStop", store.requestStop(targetOf(target), intent)), (receipts) =>
+          Effect.forEach(receipts, tell, { concurrency: "unbounded", discard: true })
         )
       ),
     findRuns: (query) => ask("findRuns", store.findRuns(query)),

@@ -16,6 +16,7 @@ import {
   type Run,
   unavailable
 } from "../src/index.ts"
+import { makeLane } from "../src/internal/lane.ts"
 import { exitOf, forkNow, inLab, linesAt, open, openKnown, recordOf, settle } from "./fixture-1.ts"
 
 /** A store in memory that refuses any statement with the run of the message `refused` in it. */
@@ -51,7 +52,7 @@ describe("Law 21: One run that is refused blocks nobody", () => {
       yield* open({ name: "refused" })
       yield* TestClock.adjust("5 seconds")
       const late = yield* open({ name: "late" })
-      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("1 second")
       assert.isDefined(yield* recordOf(late.run))
     }).pipe(inLab({}, refusing("startRuns")))
   )
@@ -61,7 +62,7 @@ describe("Law 21: One run that is refused blocks nobody", () => {
       const before = yield* Effect.forEach(names, (name) => open({ name }))
       yield* open({ name: "refused" })
       const after = yield* Effect.forEach(names, (name) => open({ name: `${name}-2` }))
-      yield* TestClock.adjust("30 seconds")
+      yield* TestClock.adjust("5 seconds")
       for (const { run } of [...before, ...after]) assert.isDefined(yield* recordOf(run))
     }).pipe(inLab({}, refusing("startRuns")))
   )
@@ -81,9 +82,82 @@ describe("Law 21: One run that is refused blocks nobody", () => {
       yield* TestClock.adjust("1 minute")
     }).pipe(inLab({}, refusing("startRuns")))
   )
+
+  it.effect("nor for one whose last write is refused", () =>
+    Effect.gen(function* () {
+      const refused = yield* openKnown({ name: "refused" })
+      const healthy = yield* Effect.forEach(names, (name) => openKnown({ name }))
+      yield* refused.close()
+      // by now it is tried again every two seconds
+      yield* TestClock.adjust("8 seconds")
+      for (const { close, run } of healthy) {
+        const closing = yield* forkNow(close())
+        yield* TestClock.adjust("100 millis")
+        assert.isUndefined(yield* exitOf(closing))
+        yield* TestClock.adjust("300 millis")
+        assert.strictEqual((yield* recordOf(run))?.outcome, "completed")
+      }
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* givenUp, 1)
+      assert.lengthOf(yield* linesAt("Error"), 1)
+    }).pipe(inLab({}, refusing("advanceRuns")))
+  )
+
+  it.effect("one refused last write among others that are written together", () =>
+    Effect.gen(function* () {
+      const all = yield* Effect.forEach(["a", "b", "refused", "c", "d"], (name) =>
+        openKnown({ name })
+      )
+      yield* Effect.forEach(all, ({ close }) => close(), { concurrency: "unbounded" }).pipe(forkNow)
+      yield* TestClock.adjust("5 seconds")
+      const outcomes = yield* Effect.forEach(all, ({ run }) =>
+        Effect.map(recordOf(run), (record) => record?.outcome)
+      )
+      assert.deepStrictEqual(
+        outcomes,
+        all.map(({ run }) => (run.ref.messageId === "refused" ? undefined : "completed"))
+      )
+      yield* TestClock.adjust("1 minute")
+    }).pipe(inLab({}, refusing("advanceRuns")))
+  )
 })
 
 describe("Law 21: What is offered as a lane ends", () => {
+  for (const budget of [3, 4, 5, 7, 11, 17, 29, 60]) {
+    it.effect(`is not lost, with ${budget} operations before a fiber yields`, () =>
+      Effect.gen(function* () {
+        const context = yield* Effect.context<never>()
+        const scope = yield* Effect.scope
+        const lost: Array<number> = []
+        for (let length = 0; length < 2 * budget; length++) {
+          const done: Array<number> = []
+          const lane = makeLane<number>({
+            scope,
+            context,
+            process: (items) =>
+              Effect.forEach(
+                Array.from({ length: items.includes(1) ? length : 0 }),
+                () => Effect.void
+              ).pipe(Effect.andThen(Effect.sync(() => done.push(...items))), Effect.as([]))
+          })
+          for (let pause = 0; pause < 2; pause++) {
+            done.length = 0
+            yield* lane.offer(1)
+            yield* Effect.forkChild(
+              Effect.andThen(
+                Effect.forEach(Array.from({ length: pause }), () => Effect.yieldNow),
+                lane.offer(2)
+              )
+            )
+            yield* settle
+            if (!done.includes(2)) lost.push(length)
+          }
+        }
+        assert.deepStrictEqual(lost, [])
+      }).pipe(Effect.scoped, Effect.provideService(References.MaxOpsBeforeYield, budget))
+    )
+  }
+
   it.effect("a run that begins as the starts of others end is started", () =>
     Effect.gen(function* () {
       const missing: Array<number> = []

@@ -36,10 +36,9 @@ export const makeLane = <T>(options: {
       const batch = waiting
       waiting = []
       const again = yield* options.process(batch)
-      if (again.length === 0) {
-        failures = 0
-        continue
-      }
+      // Some were done: what holds up the others may be theirs alone.
+      if (again.length < batch.length) failures = 0
+      if (again.length === 0) continue
       waiting = again.concat(waiting)
       arrival.closeUnsafe()
       yield* Effect.sleep(100)

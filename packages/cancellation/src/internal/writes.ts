@@ -80,6 +80,8 @@ export const makeWrites = (options: {
       const wanted = items.filter(({ giveUpAt, start }) =>
         giveUpAt === undefined ? true : start !== "waiting" && giveUpAt > now
       )
+      let again: ReadonlyArray<Chronicle> = []
+      let failures = 0
       for (let from = 0, end = 0; from < wanted.length; from = end) {
         end = from + startChunks.size()
         const chunk = wanted.slice(from, end)
@@ -107,12 +109,16 @@ export const makeWrites = (options: {
         if (Exit.isFailure(exit)) {
           yield* Effect.logDebug("Runs could not be recorded as started; tried again", exit.cause)
           startChunks.failed(chunk.length)
-          return wanted.slice(end).concat(chunk)
+          again = again.concat(chunk)
+          // One failure may be one run's, two in a row are the store's.
+          if (++failures === 2) return wanted.slice(end).concat(again)
+          continue
         }
+        failures = 0
         startChunks.succeeded()
         yield* Effect.uninterruptible(begun(chunk, exit.value))
       }
-      return []
+      return again
     })
   })
 
@@ -188,15 +194,19 @@ export const makeWrites = (options: {
       const ready = live.filter(({ chronicle }) => chronicle.start === "known")
       let again = live.filter(({ chronicle }) => chronicle.start === "sent")
       let last: Exit.Exit<unknown, MessageStoreError> = Exit.void
+      let failures = 0
       for (let from = 0, end = 0; from < ready.length; from = end) {
         end = from + advanceChunks.size()
         const chunk = ready.slice(from, end)
         last = yield* write(chunk)
         if (Exit.isFailure(last)) {
           advanceChunks.failed(chunk.length)
-          again = again.concat(ready.slice(end), chunk)
+          again = again.concat(chunk)
+          if (++failures < 2) continue
+          again = ready.slice(end).concat(again)
           break
         }
+        failures = 0
         advanceChunks.succeeded()
         for (const change of chunk) pending.delete(change)
       }
