@@ -2,10 +2,10 @@
  * The database of the demo: the adapter's two stores on one file.
  */
 import { existsSync } from "node:fs"
-import { mkdir } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { MessageContent, MessageStore } from "effect-cancellation"
+import { makeFolder } from "./Folder.ts"
 import { Refusal } from "./Refusal.ts"
 import { Settings } from "./Settings.ts"
 import * as Migrations from "./sqlite/migrations.ts"
@@ -21,20 +21,21 @@ const open = (file: string) =>
     Layer.provide(SqliteClient.layer({ filename: file })),
     Layer.catch((error) =>
       Layer.effectContext(
-        new Refusal({ line: `The database ${file} cannot be opened: ${error.message}` })
+        new Refusal({ line: `The database ${file} cannot be used: ${inWords(error.message)}` })
       )
     )
   )
+
+const inWords = (message: string): string =>
+  message.includes("readonly database")
+    ? "it, or the folder it is in, is read-only for this user."
+    : message
 
 /** For the server: makes the folder and the file where there are none. */
 export const layer: Stores = Layer.unwrap(
   Effect.gen(function* () {
     const { file, folder } = yield* Settings
-    yield* Effect.tryPromise({
-      try: () => mkdir(folder, { recursive: true, mode: 0o700 }),
-      catch: (cause) =>
-        new Refusal({ line: `The folder ${folder} cannot be made: ${String(cause)}` })
-    })
+    yield* makeFolder(folder)
     return open(file)
   })
 )

@@ -21,6 +21,7 @@ import {
 } from "effect-cancellation"
 import { SqlClient } from "effect/sql"
 import { vi } from "vitest"
+import * as Migrations from "../src/sqlite/migrations.ts"
 import * as SqliteMessageStore from "../src/sqlite/SqliteMessageStore.ts"
 import { startServer } from "./DemoProcess.ts"
 import { newFile, openFile, temporaryFolder } from "./SqliteFile.ts"
@@ -177,4 +178,14 @@ it.live("servers that start on a new file at the same time make its tables once"
     file.close()
     assert.strictEqual(row?.["made"], 2)
   }).pipe(Effect.scoped)
+)
+
+it.live("a file that is read-only is refused before anything is asked of it", () =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    // Mode bits would not keep root from writing.
+    yield* sql`PRAGMA query_only = ON`
+    const error = yield* Effect.flip(Layer.build(Layer.fresh(Migrations.layer)))
+    assert.match(error.message, /readonly database/)
+  }).pipe(Effect.provide(newFile), Effect.scoped)
 )

@@ -4,6 +4,7 @@
  * The transactions of the client are immediate, so of two processes that start at once the second
  * waits for the first and finds its work done.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Migrator, SqlClient, type SqlError } from "effect/sql"
@@ -81,16 +82,38 @@ const messages = Effect.gen(function* () {
     ON chat_messages (company_id, user_id, chat_id, message_id)`
 })
 
-const migrate = retryBusy(
-  Migrator.make({})({
-    table: "effect_cancellation_migrations",
-    loader: Migrator.fromRecord({ "1_runs": runs, "2_messages": messages })
+const table = "effect_cancellation_migrations"
+// Numbered from 1, without a gap.
+const known = { "1_runs": runs, "2_messages": messages }
+
+class MadeByNewer extends Data.TaggedError("MadeByNewer")<{ readonly message: string }> {}
+
+// SQLite opens a file that is read-only without a word, and even begins an immediate transaction on
+// it. Only what writes fails; the same version again changes nothing.
+const tryToWrite = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ readonly user_version: number }>`PRAGMA user_version`
+  yield* sql`PRAGMA user_version = ${sql.literal(String(row?.user_version ?? 0))}`
+})
+
+// What a newer version has made may mean something else than this one reads in it.
+const refuseNewer = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ readonly newest: number }>`
+    SELECT max(migration_id) AS newest FROM ${sql(table)}`
+  if ((row?.newest ?? 0) <= Object.keys(known).length) return
+  return yield* new MadeByNewer({
+    message: "a newer version of this program has made it; use that one, or another file."
   })
-)
+})
+
+const migrate = Migrator.make({})({ table, loader: Migrator.fromRecord(known) })
 
 /** Brings the file up to date before anything that is built on this layer. */
 export const layer: Layer.Layer<
   never,
-  Migrator.MigrationError | SqlError.SqlError,
+  Migrator.MigrationError | SqlError.SqlError | MadeByNewer,
   SqlClient.SqlClient
-> = Layer.effectDiscard(migrate)
+> = Layer.effectDiscard(
+  retryBusy(tryToWrite).pipe(Effect.andThen(retryBusy(migrate)), Effect.andThen(refuseNewer))
+)
