@@ -20,9 +20,7 @@ import {
   Run,
   type RunId,
   runKey,
-  StopIntent,
-  type StopReceipt,
-  StopTarget
+  type StopReceipt
 } from "effect-cancellation"
 import { answer } from "./AgentLoop.ts"
 import { ChatView } from "./ChatView.ts"
@@ -151,10 +149,7 @@ export class Answers extends Context.Service<
         if (!messages.some(({ messageId }) => messageId === run.ref.messageId)) {
           return yield* notFound(run)
         }
-        const receipts = yield* repo.requestStop(
-          StopTarget.cases.Run.make({ run }),
-          StopIntent.make({ reason: "user" })
-        )
+        const receipts = yield* repo.requestStop(run)
         yield* drafts.stored(run.ref.chatId)
         return receipts
       })

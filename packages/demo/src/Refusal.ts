@@ -13,14 +13,31 @@ export class Refusal extends Data.TaggedError("Refusal")<{ readonly line: string
   override readonly [Runtime.errorExitCode] = 1
 }
 
-/** Runs a program of the demo as a process. Any error of it is said in one line, without a trace. */
+/**
+ * Runs a program of the demo as a process, with its arguments; asked for help it says only how it is
+ * used. Any error of it is said in one line, without a trace.
+ */
 export const runProgram = <E extends { readonly message: string }>(
-  program: Effect.Effect<void, E | Refusal>
-): void =>
-  program.pipe(
+  usage: string,
+  program: (args: ReadonlyArray<string>) => Effect.Effect<void, E | Refusal>
+): void => {
+  const args = process.argv.slice(2)
+  const asksHelp = args.includes("--help") || args.includes("-h")
+  return (asksHelp ? Console.log(usage) : program(args)).pipe(
     Effect.mapError((error) =>
       error instanceof Refusal ? error : new Refusal({ line: error.message })
     ),
     Effect.tapError(({ line }) => Console.error(line)),
     NodeRuntime.runMain
   )
+}
+
+/** A program that takes no arguments. */
+export const withoutArguments =
+  <A, E, R>(usage: string, program: Effect.Effect<A, E, R>) =>
+  ([argument]: ReadonlyArray<string>): Effect.Effect<A, E | Refusal, R> =>
+    argument === undefined
+      ? program
+      : Effect.fail(
+          new Refusal({ line: `${JSON.stringify(argument)} is not understood. ${usage}` })
+        )

@@ -12,9 +12,7 @@ import {
   type Run,
   runKey,
   RunQuery,
-  type RunRecord,
-  StopIntent,
-  StopTarget
+  type RunRecord
 } from "effect-cancellation"
 import { Settings } from "./Settings.ts"
 import * as Storage from "./Storage.ts"
@@ -43,7 +41,7 @@ export const stopAndWait = Effect.fn("stopAndWait")(function* (
   run: Run
 ): Effect.fn.Return<RunRecord | undefined, MessageStoreError, MessageRepo> {
   const repo = yield* MessageRepo
-  yield* repo.requestStop(StopTarget.cases.Run.make({ run }), StopIntent.make({ reason: "user" }))
+  yield* repo.requestStop(run)
   const look = Effect.map(repo.findRuns(RunQuery.cases.Refs.make({ refs: [run.ref] })), (records) =>
     records.find((record) => runKey(record.run) === runKey(run))
   )

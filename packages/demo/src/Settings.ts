@@ -15,9 +15,9 @@ export class Settings extends Context.Service<
   {
     /** Where the page is served; 0 takes any free port. */
     readonly port: number
-    /** The folder of the database, and the same as it was given, if it was. */
+    /** The folder of the database, and whether it was given. */
     readonly folder: string
-    readonly givenFolder: string | undefined
+    readonly isFolderGiven: boolean
     /** The database. */
     readonly file: string
     /** How many times faster than a person can watch the agent works; for tests. */
@@ -41,11 +41,13 @@ export class Settings extends Context.Service<
         (value) => value >= 0.1 && value <= 1000
       )
       const given = Option.getOrUndefined(yield* variable("DEMO_DATA"))
-      const folder = given === undefined ? yield* userFolder : path.resolve(given)
+      // npm runs us in the folder of the workspace and says here where its user stood.
+      const stood = Option.getOrElse(yield* variable("INIT_CWD"), () => process.cwd())
+      const folder = given === undefined ? yield* userFolder : path.resolve(stood, given)
       return {
         port,
         folder,
-        givenFolder: given,
+        isFolderGiven: given !== undefined,
         file: path.join(folder, "chat.sqlite"),
         speed
       }

@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import { HttpServer } from "effect/http"
 import { MessageRepo } from "effect-cancellation"
-import { runProgram } from "./Refusal.ts"
+import { runProgram, withoutArguments } from "./Refusal.ts"
 import * as Server from "./Server.ts"
 import { Settings } from "./Settings.ts"
 
@@ -20,9 +20,9 @@ const program = Effect.gen(function* () {
 })
 
 const banner = Effect.gen(function* () {
-  const { file, givenFolder } = yield* Settings
+  const { file, folder, isFolderGiven } = yield* Settings
   const { address } = yield* HttpServer.HttpServer
-  const folder = givenFolder === undefined ? "" : `DEMO_DATA=${givenFolder} `
+  const same = isFolderGiven ? `DEMO_DATA=${quoted(folder)} ` : ""
   yield* Console.log(
     [
       "",
@@ -30,9 +30,9 @@ const banner = Effect.gen(function* () {
       `  Its data is in   ${file}`,
       "",
       "  From a second terminal",
-      `    ${folder}npm run messages                what runs now`,
-      `    ${folder}npm run stop -- <messageId>     stops it, knowing only the database`,
-      `    ${folder}npm run stop -- --all           stops all`,
+      `    ${same}npm run messages                what runs now`,
+      `    ${same}npm run stop -- <messageId>     stops it, knowing only the database`,
+      `    ${same}npm run stop -- --all           stops all`,
       "",
       "  Ctrl-C ends this.",
       ""
@@ -40,24 +40,39 @@ const banner = Effect.gen(function* () {
   )
 })
 
+// As a shell reads it.
+const quoted = (text: string): string =>
+  /^[\w./:+@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
+
 // Answers are saved as interrupted by the shutdown, and pages get a moment to hear of it.
 const shutDown = Effect.fnUntraced(function* (repo: MessageRepo["Service"]) {
-  yield* repo.drain({ timeout: "500 millis" })
+  yield* repo.drain({ timeout: "400 millis" })
   yield* Effect.sleep("100 millis")
-}, Effect.timeoutOption("1500 millis"))
+}, Effect.timeoutOption("1 second"))
 
-// Should a disk or a connection hang, the process still ends when it was told to.
+// Should a disk or a connection hang, the process still ends when it was told to; and npm, which
+// waits for it, within two seconds.
 const lastResort = () => {
   setTimeout(() => {
     console.error("The end was forced: something did not finish in time. Answers may be cut short.")
     process.exit(130)
-  }, 1900).unref()
+  }, 1500).unref()
 }
 // A terminal that is closed is an end like Ctrl-C.
 process.once("SIGHUP", () => process.emit("SIGTERM"))
 process.once("SIGINT", lastResort)
 process.once("SIGTERM", lastResort)
 
+const usage =
+  "Usage: npm start (serves the chat; PORT sets its port, DEMO_DATA the folder of its database)"
+
 runProgram(
-  program.pipe(Effect.scoped, Effect.provide(Server.layer.pipe(Layer.provideMerge(Settings.layer))))
+  usage,
+  withoutArguments(
+    usage,
+    program.pipe(
+      Effect.scoped,
+      Effect.provide(Server.layer.pipe(Layer.provideMerge(Settings.layer)))
+    )
+  )
 )

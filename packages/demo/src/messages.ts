@@ -3,7 +3,7 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { runProgram } from "./Refusal.ts"
+import { runProgram, withoutArguments } from "./Refusal.ts"
 import { age, layer, runningRuns } from "./RunningRuns.ts"
 
 const program = Effect.gen(function* () {
@@ -34,4 +34,6 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
     .join("\n")
 }
 
-runProgram(Effect.provide(program, layer))
+const usage = "Usage: npm run messages (it lists what runs now)"
+
+runProgram(usage, withoutArguments(usage, Effect.provide(program, layer)))

@@ -61,16 +61,12 @@ const report = Effect.fnUntraced(function* ({ run }: RunRecord, end: RunRecord |
   yield* Console.log(`Message ${messageId} ended before it saw the stop: ${outcome}.`)
 })
 
-const [argument, ...more] = process.argv.slice(2)
-
 const refuse = (line: string) => Effect.fail(new Refusal({ line }))
 
-runProgram(
-  argument === undefined || more.length > 0
-    ? refuse(usage)
-    : argument === "--all"
-      ? Effect.provide(stopAll, layer)
-      : argument.startsWith("--")
-        ? refuse(`${argument} is no option. ${usage}`)
-        : Effect.provide(stopOne(argument), layer)
-)
+runProgram(usage, ([argument, ...more]) => {
+  if (argument === undefined || more.length > 0) return refuse(usage)
+  if (argument === "--all") return Effect.provide(stopAll, layer)
+  return argument.startsWith("--")
+    ? refuse(`${argument} is no option. ${usage}`)
+    : Effect.provide(stopOne(argument), layer)
+})

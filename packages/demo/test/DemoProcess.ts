@@ -22,7 +22,7 @@ interface Started {
 const start = (
   script: string,
   args: ReadonlyArray<string>,
-  env: Record<string, string>
+  env: Record<string, string | undefined>
 ): Started => {
   const child = spawn(process.execPath, [path.join(source, script), ...args], {
     env: { ...process.env, ...env },
@@ -42,7 +42,7 @@ const start = (
 export const run = (
   script: "main.ts" | "stop.ts" | "messages.ts",
   args: ReadonlyArray<string>,
-  env: Record<string, string>
+  env: Record<string, string | undefined>
 ) =>
   Effect.acquireUseRelease(
     Effect.sync(() => start(script, args, env)),

@@ -69,7 +69,7 @@ const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.l
   Layer.provideMerge(MessageRepo.layer()),
   Layer.provideMerge(MessageStore.layerMemory()),
   Layer.provide(
-    Layer.succeed(Settings, { port: 0, folder: "", givenFolder: undefined, file: "", speed: 1 })
+    Layer.succeed(Settings, { port: 0, folder: "", isFolderGiven: false, file: "", speed: 1 })
   )
 )
 
@@ -96,7 +96,7 @@ const outcome = Effect.gen(function* () {
 
 const stop = Effect.gen(function* () {
   const repo = yield* MessageRepo
-  yield* repo.requestStop(StopTarget.cases.Run.make({ run }), StopIntent.make({ reason: "user" }))
+  yield* repo.requestStop(run)
 })
 
 it.effect("completes the message once, at the end", () =>

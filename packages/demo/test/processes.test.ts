@@ -1,12 +1,13 @@
 // Several processes that have nothing in common but the database.
-import { existsSync } from "node:fs"
+import { existsSync, writeFileSync } from "node:fs"
 import path from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
 import { chatOf } from "./ChatClient.ts"
 import { run, startServer, until } from "./DemoProcess.ts"
-import { temporaryFolder } from "./SqliteFile.ts"
+import { openFile, temporaryFolder } from "./SqliteFile.ts"
 
 // Programs are started and waited for; on a busy machine that takes a while.
 vi.setConfig({ testTimeout: 90_000 })
@@ -83,6 +84,91 @@ it.live("the command line says in one line why it cannot", () =>
       assert.strictEqual(stdout, "")
       assert.strictEqual(code, 1)
     }
+  }).pipe(Effect.scoped)
+)
+
+it.live("every program says how it is used, and takes no argument it does not know", () =>
+  Effect.gen(function* () {
+    const env = { DEMO_DATA: yield* temporaryFolder, PORT: "0" }
+    for (const script of ["main.ts", "stop.ts", "messages.ts"] as const) {
+      const help = yield* run(script, ["--help"], env)
+      assert.match(help.stdout, /^Usage: npm .*\n$/)
+      assert.deepStrictEqual([help.stderr, help.code], ["", 0])
+      const wrong = yield* run(script, ["--foo"], env)
+      assert.match(wrong.stderr, /^"?--foo"? is .*Usage: npm .*\n$/)
+      assert.deepStrictEqual([wrong.stdout, wrong.code], ["", 1])
+    }
+    assert.strictEqual((yield* run("messages.ts", ["foo"], env)).code, 1)
+  }).pipe(Effect.scoped)
+)
+
+it.live("a database of a newer version is refused, and left as it is", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const file = path.join(folder, "chat.sqlite")
+    yield* Effect.provide(Effect.void, openFile(file))
+    const database = yield* Effect.acquireRelease(
+      Effect.sync(() => new DatabaseSync(file)),
+      (opened) => Effect.sync(() => opened.close())
+    )
+    database.exec("INSERT INTO effect_cancellation_migrations VALUES (3, '', 'later')")
+    for (const [script, args] of [
+      ["main.ts", []],
+      ["stop.ts", ["--all"]],
+      ["messages.ts", []]
+    ] as const) {
+      const { code, stderr } = yield* run(script, args, { DEMO_DATA: folder, PORT: "0" })
+      assert.match(stderr, /^The database .* cannot be used: a newer version .*\n$/)
+      assert.strictEqual(code, 1)
+    }
+  }).pipe(Effect.scoped)
+)
+
+it.live("a folder that cannot be made is said in one line, with its path once", () =>
+  Effect.gen(function* () {
+    const file = path.join(yield* temporaryFolder, "file")
+    writeFileSync(file, "")
+    const folders = [path.join(file, "below"), file]
+    // Where Node's own recursive mkdir never ends.
+    if (process.platform === "linux") folders.push("/proc/x/y")
+    for (const folder of folders) {
+      const { code, stderr } = yield* run("main.ts", [], { DEMO_DATA: folder, PORT: "0" })
+      assert.match(stderr, /^The folder .* cannot be made: [a-z ]+\.\n$/)
+      assert.lengthOf(stderr.split(folder), 2)
+      assert.strictEqual(code, 1)
+    }
+  }).pipe(Effect.scoped)
+)
+
+it.live("a relative folder begins where the user of npm stands", () =>
+  Effect.gen(function* () {
+    const stood = yield* temporaryFolder
+    const at = (cwd: string | undefined) =>
+      Effect.map(
+        run("messages.ts", [], { DEMO_DATA: "data", INIT_CWD: cwd }),
+        ({ stderr }) => stderr
+      )
+    assert.include(yield* at(stood), path.join(stood, "data", "chat.sqlite"))
+    assert.include(yield* at(undefined), path.join(process.cwd(), "data", "chat.sqlite"))
+  }).pipe(Effect.scoped)
+)
+
+it.live("Ctrl-C ends within two seconds while somebody holds the database", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const server = yield* startServer({ folder })
+    const chat = chatOf(server, "c")
+    yield* chat.ask("m")
+    yield* chat.untilText("m")
+    const database = yield* Effect.acquireRelease(
+      Effect.sync(() => new DatabaseSync(path.join(folder, "chat.sqlite"), { timeout: 5000 })),
+      (opened) => Effect.sync(() => opened.close())
+    )
+    database.exec("BEGIN IMMEDIATE")
+    const start = performance.now()
+    yield* server.signal("SIGINT")
+    yield* server.ended
+    assert.isBelow(performance.now() - start, 1900)
   }).pipe(Effect.scoped)
 )
 
