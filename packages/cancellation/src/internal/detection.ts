@@ -145,6 +145,7 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
             : Effect.succeed(pubsub),
           (made) => {
             if (event !== undefined) return Stream.succeed(event)
+            if (closed) return Stream.empty
             pubsub ??= made
             return Stream.take(Stream.fromPubSub(pubsub), 1)
           }

@@ -169,11 +169,12 @@ export const openWatch = Effect.fnUntraced(function* (
       started: (record) => started(part, record),
       detect: (request, by) => detect(run, request, by)
     }
+    if (closed) return
     parts.set(key, part)
     live.set(key, (live.get(key) ?? 0) + 1)
     yield* feed.add(part)
-    // Closed meanwhile by another fiber: nothing would remove it again.
-    if (closed) return yield* feed.remove([part])
+    // Closed or cancelled meanwhile by another fiber: nothing would remove it again.
+    if (closed || detection.isCancelledUnsafe()) return yield* feed.remove([part])
     // For a store that knows runs the answer to the start is the first look.
     yield* store.supports.runs ? writes.start(part) : feed.firstLook(part)
   })
@@ -208,10 +209,8 @@ export const openWatch = Effect.fnUntraced(function* (
     close: Effect.fnUntraced(function* (outcome) {
       closed = true
       const all = Array.from(parts.values())
-      if (!detection.isCancelledUnsafe()) {
-        yield* feed.remove(all)
-        yield* feed.unwant(pollInterval)
-      }
+      yield* feed.remove(all)
+      if (!detection.isCancelledUnsafe()) yield* feed.unwant(pollInterval)
       yield* detection.close
       yield* tellObserved
       const over = all.filter(({ key }) => {

@@ -14,6 +14,7 @@ const enough = 1000
 export const runs = Number(process.env["LAWS_RUNS"] ?? 2000)
 /** Slow machines take longer, and more schedules take as long as they take. */
 export const timeout = process.env["LAWS_RUNS"] === undefined ? 120_000 : 0
+const exploring = process.env["LAWS_RUNS"] !== undefined
 export const seed = Number(process.env["LAWS_SEED"] ?? Date.now() % 0x7fffffff)
 
 const describeSchedule = (schedule: Schedule | undefined): string => {
@@ -25,7 +26,7 @@ const describeSchedule = (schedule: Schedule | undefined): string => {
 interface Needs {
   /** Kinds of act that are more (or less) frequent than usual. */
   readonly weights?: Partial<Record<Act["act"], number>>
-  /** How many operations a fiber takes before it pauses. */
+  /** How many operations a fiber takes before it pauses, when `npm run laws` looks for the rarest. */
   readonly budget?: fc.Arbitrary<number>
   /** Of how many percent of the schedules what must have happened in them, at least. */
   readonly least: Readonly<Record<string, number>>
@@ -34,14 +35,17 @@ interface Needs {
 export const hold = async (law: Law, { budget, least, weights }: Needs): Promise<void> => {
   const coverage = makeCoverage()
   let played = 0
-  const property = fc.asyncProperty(schedules(weights, budget), async (schedule: Schedule) => {
-    // The test runner must hear from its worker now and then, or takes it for dead.
-    if (played++ % 100 === 0) await setImmediate()
-    const trace = play(schedule)
-    coverage.count(schedule, trace)
-    const wrong = law(trace)
-    if (wrong.length > 0) throw new Error(wrong.join("\n"))
-  })
+  const property = fc.asyncProperty(
+    schedules(weights, exploring ? budget : undefined),
+    async (schedule: Schedule) => {
+      // The test runner must hear from its worker now and then, or takes it for dead.
+      if (played++ % 100 === 0) await setImmediate()
+      const trace = play(schedule)
+      coverage.count(schedule, trace)
+      const wrong = law(trace)
+      if (wrong.length > 0) throw new Error(wrong.join("\n"))
+    }
+  )
   const found = await fc.check(property, { numRuns: runs, seed })
   if (found.failed) {
     throw new Error(
