@@ -3,7 +3,8 @@
  *
  * Each call runs in a fiber of its own. After the time limit, or when its caller is interrupted, the
  * call is interrupted and not waited for: a driver that resists interruption must hold up neither
- * the feed nor the agent. Such leftovers are counted; with two of them no further call is made.
+ * the feed nor the agent. Such leftovers are counted for each operation; with two of them no further
+ * call of that operation is made.
  */
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"

@@ -77,12 +77,13 @@ export const makeFeed = (options: {
   const outage = makeOutage<Segment>({
     scope,
     maxBlind: options.maxBlind,
-    isWatched: (segment) => watchedUnder(segment.key).includes(segment),
+    isWatched: (segment) => isWatched(segment),
     unreachable: (blind) =>
       Effect.forEach(blind, (segment) => segment.detect("unreachable", "local"), { discard: true })
   })
 
   const watchedUnder = (key: string): ReadonlyArray<Segment> => segments.get(key) ?? []
+  const isWatched = (segment: Segment): boolean => watchedUnder(segment.key).includes(segment)
 
   const found = Effect.fnUntraced(function* (
     { now, request, run }: StopLook["requests"][number] & { readonly now: number },
@@ -160,7 +161,7 @@ export const makeFeed = (options: {
   })
 
   const stillWatched = (items: ReadonlyArray<Segment>) =>
-    Array.from(new Set(items)).filter((one) => watchedUnder(one.key).includes(one))
+    Array.from(new Set(items)).filter(isWatched)
 
   const lookAtChunk = Effect.fnUntraced(function* (
     chunk: ReadonlyArray<Segment>,
