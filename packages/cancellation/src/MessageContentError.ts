@@ -76,6 +76,24 @@ export class NotTheWriter extends Schema.TaggedError<NotTheWriter>(
 }
 
 /**
+ * The database cannot keep this text as it is. Nothing was written; trying again will not help.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnstorableText extends Schema.TaggedError<UnstorableText>(
+  "effect-cancellation/UnstorableText"
+)("UnstorableText", {
+  messageId: Schema.String,
+  /** What it cannot keep. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `A text of message ${this.messageId} cannot be stored: ${this.detail}.`
+  }
+}
+
+/**
  * An operation of a `MessageContent` failed; `reason` tells what a caller can do about it.
  *
  * @category errors
@@ -89,7 +107,8 @@ export class MessageContentError extends Schema.TaggedError<MessageContentError>
     MessageNotFound,
     MessageExists,
     AlreadyCompleted,
-    NotTheWriter
+    NotTheWriter,
+    UnstorableText
   ])
 }) {
   override get message(): string {

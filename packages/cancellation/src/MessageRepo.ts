@@ -65,7 +65,7 @@ export class MessageRepo extends Context.Service<
     /**
      * Asks a message's current run, one run, or whatever a `StopTarget` names, to stop, and tells the
      * machines that may run it. Without an intent the reason is `user`. Answers one receipt a run;
-     * pressing Stop twice is once. Fails if the stop could not be stored: then it is not asked.
+     * pressing Stop twice is once. Fails if the store did not say that it is stored: then ask again.
      */
     readonly requestStop: (
       target: StopTarget | MessageRef | Run,

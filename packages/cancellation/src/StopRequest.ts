@@ -49,14 +49,20 @@ export const RunOutcome = Schema.Literals([
 /** A value of {@link RunOutcome}. @category models @since 0.1.0 */
 export type RunOutcome = typeof RunOutcome.Type
 
+// A NUL or half a surrogate pair is stored by one database and refused or altered by another.
+const storablePattern = /^[^\0\p{Cs}]*$/u
+
 /**
- * A free remark on a stop, at most 500 characters. It is stored and shown, and never appears in logs,
- * spans, metrics or hints.
+ * A free remark on a stop, at most 500 characters, without NUL and lone surrogates. It is stored and
+ * shown, and never appears in logs, spans, metrics or hints.
  *
  * @category models
  * @since 0.1.0
  */
-export const StopNote = Schema.String.check(Schema.isMaxLength(500))
+export const StopNote = Schema.String.check(
+  Schema.isMaxLength(500),
+  Schema.isPattern(storablePattern, { expected: "text without NUL and lone surrogates" })
+)
 
 /**
  * What is asked: why, by whom, with which remark. The store adds the time.

@@ -11,7 +11,7 @@ import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { DetectedBy } from "../CancellationEvent.ts"
 import { reads, requestToDetection } from "../CancellationMetrics.ts"
-import { type Run, runKey } from "../Message.ts"
+import { messageKey, type Run, runKey } from "../Message.ts"
 import type { MessageStore, StopLook } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { StopReason, StopRequest } from "../StopRequest.ts"
@@ -20,6 +20,7 @@ import type { Attempts } from "./attempts.ts"
 import { makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
 import { makePolling, type Polling } from "./polling.ts"
+import { makeSegmentIndex } from "./segmentIndex.ts"
 
 /** One run being watched: a watcher has one for each segment of its turn. */
 export interface Segment {
@@ -46,7 +47,10 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
   readonly look: (segments: ReadonlyArray<Segment>, by: DetectedBy) => Effect.Effect<void>
   /** Looks at these with whatever else begins now. */
   readonly firstLook: (segment: Segment) => Effect.Effect<void>
-  /** A hint for a run; costs nothing if it is not watched here. */
+  /**
+   * A hint for a run, or for its message if the store knows no runs; costs nothing if it is not
+   * watched here.
+   */
   readonly hint: (run: Run) => Effect.Effect<void>
   /** Hints may have been missed: one look at everything. */
   readonly lookAtAll: Effect.Effect<void>
@@ -70,7 +74,11 @@ export const makeFeed = (options: {
   readonly maxBlind: Duration.Duration | undefined
 }): Feed => {
   const { attempts, chunkSize, context, scope, store } = options
-  const segments = new Map<string, Array<Segment>>()
+  const segments = makeSegmentIndex<Segment>(({ key }) => key)
+  // Where there are no runs, whoever hints cannot name the one that is watched.
+  const hintable = store.supports.runs
+    ? undefined
+    : makeSegmentIndex<Segment>(({ run }) => messageKey(run.ref))
   const goneOnce = new Map<Segment, number>()
   let answers = 0
 
@@ -82,7 +90,9 @@ export const makeFeed = (options: {
       Effect.forEach(blind, (segment) => segment.detect("unreachable", "local"), { discard: true })
   })
 
-  const watchedUnder = (key: string): ReadonlyArray<Segment> => segments.get(key) ?? []
+  const watchedUnder = segments.under
+  const hintedBy = (run: Run): ReadonlyArray<Segment> =>
+    hintable === undefined ? watchedUnder(runKey(run)) : hintable.under(messageKey(run.ref))
   const isWatched = (segment: Segment): boolean => watchedUnder(segment.key).includes(segment)
 
   const found = Effect.fnUntraced(function* (
@@ -194,21 +204,24 @@ export const makeFeed = (options: {
     }
   })
 
-  const all = (): ReadonlyArray<Segment> => Array.from(segments.values()).flat()
-
   const spanned = (runs: () => number, by: DetectedBy) =>
-    Effect.withSpan("MessageRepo.look", () => ({
-      // A look serves all runs, and belongs to no trace of one of them.
-      root: true,
-      attributes: { "effect_cancellation.runs": runs(), "effect_cancellation.by": by }
-    }))
+    Effect.withSpan(
+      "MessageRepo.look",
+      () => ({
+        // A look serves all runs, and belongs to no trace of one of them.
+        root: true,
+        attributes: { "effect_cancellation.runs": runs(), "effect_cancellation.by": by }
+      }),
+      // Where it was made says nothing, and to find out takes a good part of the way of a stop.
+      { captureStackTrace: false }
+    )
 
   const polling = makePolling({
     scope,
     context,
-    isIdle: () => segments.size === 0,
-    look: Effect.suspend(() => lookAt(all(), "poll")).pipe(
-      spanned(() => segments.size, "poll"),
+    isIdle: () => segments.size() === 0,
+    look: Effect.suspend(() => lookAt(segments.all(), "poll")).pipe(
+      spanned(segments.size, "poll"),
       Effect.asVoid
     )
   })
@@ -242,17 +255,15 @@ export const makeFeed = (options: {
   return {
     add: (segment) =>
       Effect.suspend(() => {
-        const others = segments.get(segment.key)
-        if (others === undefined) segments.set(segment.key, [segment])
-        else others.push(segment)
+        segments.add(segment)
+        hintable?.add(segment)
         return polling.update
       }),
     remove: (removed) =>
       Effect.suspend(() => {
         for (const segment of removed) {
-          const others = watchedUnder(segment.key).filter((other) => other !== segment)
-          if (others.length === 0) segments.delete(segment.key)
-          else segments.set(segment.key, others)
+          segments.remove(segment)
+          hintable?.remove(segment)
           goneOnce.delete(segment)
           segment.recheck?.interruptUnsafe()
         }
@@ -267,11 +278,11 @@ export const makeFeed = (options: {
     firstLook: first.offer,
     hint: (run) =>
       Effect.forEach(
-        watchedUnder(runKey(run)),
-        (segment) => Effect.andThen(recheck(segment), hinted.offer(segment)),
+        hintedBy(run),
+        (segment) => Effect.andThen(hinted.offer(segment), recheck(segment)),
         { discard: true }
       ),
-    lookAtAll: Effect.suspend(() => hinted.offerAll(all())),
+    lookAtAll: Effect.suspend(() => hinted.offerAll(segments.all())),
     started: (runs, exit) =>
       Effect.suspend(() => {
         const watched = runs.flatMap((run) => watchedUnder(runKey(run)))

@@ -135,13 +135,17 @@ export const openWatch = Effect.fnUntraced(function* (
         "effect_cancellation.reason": event.request.reason,
         "effect_cancellation.detected_by": event.detectedBy
       }),
-      Effect.withSpan("CancellationWatcher.detected", {
-        attributes: {
-          ...annotations(event.run),
-          "effect_cancellation.reason": event.request.reason,
-          "effect_cancellation.detected_by": event.detectedBy
-        }
-      }),
+      Effect.withSpan(
+        "CancellationWatcher.detected",
+        {
+          attributes: {
+            ...annotations(event.run),
+            "effect_cancellation.reason": event.request.reason,
+            "effect_cancellation.detected_by": event.detectedBy
+          }
+        },
+        { captureStackTrace: false }
+      ),
       Effect.provideContext(context)
     )
 
