@@ -1,0 +1,266 @@
+/**
+ * PostgreSQL's LISTEN and NOTIFY as the `StopSignal` of `effect-cancellation`.
+ *
+ * One connection of its own listens, outside the client's pool, so that a pooler in front of the
+ * store does no harm. Whether notifications arrive is tried out again and again; while they do not,
+ * stops are found by polling.
+ *
+ * @since 0.1.0
+ */
+import { PgClient, type PgConnection } from "@effect/sql-pg"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import {
+  InvalidSetting,
+  type Run,
+  StopHint,
+  StopSignal,
+  StopSignalError
+} from "effect-cancellation"
+import { defaultChannel as sharedChannel } from "./internal/settings.ts"
+import { explain, isPostgresUrl, listenerConfig, openListener } from "./internal/stopListener.ts"
+import { decodeStop, encodeStop } from "./internal/stopNotification.ts"
+import { makeProbe } from "./internal/stopProbe.ts"
+
+/**
+ * Settings of the signal. A value that cannot work kills the layer with `InvalidSetting`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PgStopSignalOptions {
+  /**
+   * Where to listen: the store's own server and database, past any pooler. What it leaves open (user
+   * and password, database, encryption) is as in the client's settings. Default: where the client
+   * connects.
+   */
+  readonly listenUrl?: Redacted.Redacted<string> | undefined
+  /**
+   * The channel of the hints, 1 to 63 bytes; the same in all processes and in the store. Default
+   * {@link defaultChannel}.
+   */
+  readonly channel?: string | undefined
+  /** How often it is tried whether notifications arrive. Default 10 seconds. */
+  readonly probeInterval?: Duration.Input | undefined
+}
+
+/**
+ * The channel that stops are announced on if no other is set: `effect_cancellation`.
+ *
+ * ```ts
+ * import * as PgStopSignal from "effect-cancellation-sql/PgStopSignal"
+ *
+ * const statement = `LISTEN ${PgStopSignal.defaultChannel}`
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const defaultChannel: string = sharedChannel
+
+/**
+ * Provides the `StopSignal` that a `MessageRepo` listens to, on the client's database.
+ *
+ * It never fails and never waits for the database: a server that is away is tried again, after 100
+ * milliseconds at first and 5 seconds at most, with one warning when hints stop and one line when they
+ * come again; then everything that is watched is looked at. While somebody subscribes, a notification
+ * is sent through the client every `probeInterval`, and must arrive at the listening connection within
+ * 5 seconds. Settings that cannot work kill the layer with `InvalidSetting`.
+ *
+ * ```ts
+ * import { PgClient } from "@effect/sql-pg"
+ * import { MessageRepo } from "effect-cancellation"
+ * import { SqlMessageStore } from "effect-cancellation-sql"
+ * import * as PgStopSignal from "effect-cancellation-sql/PgStopSignal"
+ * import { Layer, Redacted } from "effect"
+ *
+ * const Client = PgClient.layer({ url: Redacted.make("postgres://app@pooler:6432/app") })
+ * const Signal = PgStopSignal.layer({
+ *   listenUrl: Redacted.make("postgres://app@database:5432/app")
+ * })
+ *
+ * const Repo = MessageRepo.layer().pipe(
+ *   Layer.provide([SqlMessageStore.layer(), Signal]),
+ *   Layer.provide(Client)
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options: PgStopSignalOptions = {}
+): Layer.Layer<never, never, PgClient.PgClient> =>
+  Layer.effect(
+    StopSignal,
+    Effect.suspend(() => make(options))
+  )
+
+const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
+  const client = yield* PgClient.PgClient
+  const channel = yield* channelOf(options.channel ?? defaultChannel)
+  const probeInterval = yield* intervalOf(options.probeInterval ?? "10 seconds")
+  const soon = Duration.min(probeInterval, Duration.seconds(1))
+  const config = listenerConfig(client.config, yield* urlOf(options.listenUrl))
+  // Of this process alone, so that the others are not woken.
+  const probeChannel = `effect_cancellation_probe_${globalThis.crypto.randomUUID().replaceAll("-", "")}`
+
+  const hints = yield* Effect.acquireRelease(PubSub.unbounded<StopHint>(), PubSub.shutdown)
+  const wanted = yield* Latch.make(false)
+  let subscribers = 0
+  let listening = false
+  // Whether a subscriber was there while nothing listened.
+  let missed = false
+  // Whether a probe has arrived on the present connection.
+  let works = false
+  let warnedAt: bigint | undefined
+  let warnedOfNonsense = false
+
+  const subscriber = Effect.acquireRelease(
+    Effect.sync(() => {
+      subscribers++
+      missed = missed || !listening
+      wanted.openUnsafe()
+    }),
+    () =>
+      Effect.sync(() => {
+        if (--subscribers > 0) return
+        missed = false
+        wanted.closeUnsafe()
+      })
+  )
+
+  const hear = ({ payload }: PgConnection.Notification) => {
+    const run = decodeStop(payload)
+    if (Option.isSome(run)) {
+      return Effect.asVoid(PubSub.publish(hints, StopHint.cases.Hint.make({ run: run.value })))
+    }
+    if (warnedOfNonsense) return Effect.void
+    warnedOfNonsense = true
+    return Effect.logWarning(
+      `Ignored a notification on the channel ${channel} that names no run, and will ignore further ones silently; does another program use this channel?`
+    )
+  }
+
+  const probe = yield* makeProbe((payload) => client.notify(probeChannel, payload))
+
+  const arrived = Effect.fnUntraced(function* (since: bigint) {
+    if (works) return
+    works = true
+    if (warnedAt !== undefined) {
+      const took = Duration.nanos(since - warnedAt)
+      warnedAt = undefined
+      yield* Effect.logInfo(`Hints of stops come again, after ${Duration.format(took)}`)
+    }
+    if (!missed) return
+    missed = false
+    yield* PubSub.publish(hints, StopHint.cases.Reconnected.make({}))
+  })
+
+  const watch = (since: bigint) =>
+    Effect.gen(function* () {
+      yield* wanted.await
+      const outcome = yield* probe.send
+      if (outcome === "lost") return yield* new ProbeLost()
+      if (outcome === "arrived") yield* arrived(since)
+      yield* Effect.sleep(outcome === "unsent" ? soon : probeInterval)
+    }).pipe(Effect.forever)
+
+  const session = Effect.gen(function* () {
+    const queues = yield* openListener(config, channel, probeChannel)
+    listening = true
+    const since = yield* Clock.monotonicTimeNanos
+    return yield* Effect.raceAllFirst([
+      Effect.forever(Effect.flatMap(Queue.take(queues.hints), hear)),
+      Effect.forever(Effect.flatMap(Queue.take(queues.probes), probe.received)),
+      watch(since)
+    ])
+  }).pipe(Effect.scoped)
+
+  const ended = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
+    const worked = works
+    works = false
+    listening = false
+    missed = subscribers > 0
+    if (warnedAt === undefined) {
+      warnedAt = yield* Clock.monotonicTimeNanos
+      yield* Effect.logWarning(
+        `Hints of stops do not arrive; until they do, stops are found by polling. ${explain(Cause.squash(cause))}`
+      )
+    }
+    return worked
+  })
+
+  yield* Effect.exit(session).pipe(
+    Effect.flatMap(Exit.match({ onFailure: ended, onSuccess: Effect.succeed })),
+    // One that never worked is tried again later and later; after one that did, it begins anew.
+    Effect.filterOrFail((worked) => worked),
+    Effect.retry(backOff),
+    Effect.repeat(Schedule.jittered(Schedule.spaced("100 millis"))),
+    Effect.forkScoped
+  )
+
+  return {
+    publish: (run: Run) =>
+      Effect.suspend(() => client`SELECT pg_notify(${channel}, ${encodeStop(run)})`).pipe(
+        Effect.mapError((cause) => new StopSignalError({ cause })),
+        Effect.asVoid
+      ),
+    hints: Stream.unwrap(
+      Effect.gen(function* () {
+        const subscription = yield* PubSub.subscribe(hints)
+        yield* subscriber
+        return Stream.fromSubscription(subscription)
+      })
+    )
+  }
+})
+
+class ProbeLost extends Schema.TaggedError<ProbeLost>("effect-cancellation-sql/ProbeLost")(
+  "ProbeLost",
+  {}
+) {
+  override get message(): string {
+    return "A notification sent through the client did not arrive within 5 seconds. The listening connection may be frozen; or it leads to another server or database, or through a pooler that forgets LISTEN: then set listenUrl to the store's own server and database, past the pooler."
+  }
+}
+
+const backOff = Schedule.min([
+  Schedule.exponential("100 millis"),
+  Schedule.spaced("5 seconds")
+]).pipe(Schedule.jittered)
+
+const invalid = (option: string, value: string, range: string) =>
+  Effect.die(new InvalidSetting({ option, value, range }))
+
+const intervalOf = (input: Duration.Input): Effect.Effect<Duration.Duration> => {
+  // A number that is none has become zero by then.
+  const interval = Option.getOrElse(Duration.fromInput(input), () => Duration.zero)
+  return Duration.isFinite(interval) && Duration.isPositive(interval)
+    ? Effect.succeed(interval)
+    : invalid("probeInterval", Duration.format(interval), "a finite time above zero")
+}
+
+const channelOf = (channel: string): Effect.Effect<string> => {
+  const bytes = new TextEncoder().encode(channel).byteLength
+  return bytes > 0 && bytes <= 63 && !channel.includes("\0")
+    ? Effect.succeed(channel)
+    : invalid("channel", JSON.stringify(channel), "a name of 1 to 63 bytes")
+}
+
+const urlOf = (url: Redacted.Redacted<string> | undefined) =>
+  url === undefined || isPostgresUrl(url)
+    ? Effect.succeed(url)
+    : invalid("listenUrl", "<redacted>", "a URL that begins with postgres:// or postgresql://")

@@ -1,0 +1,146 @@
+/**
+ * Starting runs and moving them forward. Each function here is a part of a transaction.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { type Lease, type Run, type RunChange, runKey } from "effect-cancellation"
+import type { SqlClient } from "effect/sql"
+import type { Dialect } from "./dialect.ts"
+import { type Keys, tenantOf } from "./keys.ts"
+import { recordsOf, type Row } from "./rows.ts"
+import type { RunTable } from "./runTable.ts"
+import type { makeStops } from "./stops.ts"
+
+export const makeRuns = (options: {
+  readonly sql: SqlClient.SqlClient
+  readonly dialect: Dialect
+  readonly keys: Keys
+  readonly runTable: RunTable
+  readonly stops: ReturnType<typeof makeStops>
+}) => {
+  const { dialect, keys, runTable, sql, stops } = options
+
+  const renewLease = ({ owner, ttl }: Lease) =>
+    Effect.asVoid(sql`INSERT INTO agent_leases (owner, expires_at)
+      VALUES (${owner}, ${dialect.fromNow(Duration.toMillis(ttl))})
+      ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at`)
+
+  // Each run by its own key and its message's.
+  const listOf = (runs: ReadonlyArray<Run>) =>
+    runs.map((run) => [keys.run(run), keys.message(run.ref)])
+
+  const insert = Effect.fnUntraced(function* (fresh: ReadonlyArray<Run>, lease: Lease | undefined) {
+    const waiting = yield* stops.take(fresh)
+    yield* dialect.planned(sql`UPDATE agent_runs SET current = FALSE FROM ${dialect.items(listOf(fresh))}
+      WHERE agent_runs.message_key = w.value ->> 1 AND agent_runs.current = TRUE`)
+    // Of two runs of one message in one list the later is the current one.
+    const last = new Set(
+      new Map(fresh.map(({ ref }, index) => [keys.message(ref), index])).values()
+    )
+    const rows = fresh.map((run, index) => {
+      const stop = waiting[index]
+      return [
+        keys.run(run),
+        keys.message(run.ref),
+        ...tenantOf(run.ref),
+        run.ref.chatId,
+        run.ref.messageId,
+        run.runId,
+        last.has(index) ? 1 : 0,
+        stop?.["user_aborted_at"],
+        stop?.["stop_reason"],
+        stop?.["stop_requested_by"],
+        stop?.["stop_note"]
+      ]
+    })
+    yield* sql`INSERT INTO agent_runs (run_key, message_key, company_id, user_id, chat_id,
+        message_id, run_id, owner, started_at, current, user_aborted_at, stop_reason,
+        stop_requested_by, stop_note)
+      SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, w.value ->> 3, w.value ->> 4,
+        w.value ->> 5, w.value ->> 6, ${lease?.owner}, ${dialect.now},
+        ${dialect.boolean(sql.literal("w.value ->> 7"))},
+        ${dialect.time(sql.literal("w.value ->> 8"))}, w.value ->> 9, w.value ->> 10, w.value ->> 11
+      FROM ${dialect.items(rows)} ORDER BY w.key`
+  })
+
+  const start = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>, lease?: Lease) {
+    const list = listOf(runs)
+    if (lease !== undefined) yield* renewLease(lease)
+    yield* dialect.lockChats(runs.map(({ ref }) => keys.target({ _tag: "Chat", ...ref })))
+    const known = new Set((yield* runTable.lockedWithCurrent(list)).map((row) => row["run_key"]))
+    const isKnown = (run: Run) => known.has(keys.run(run))
+    if (lease !== undefined && runs.some(isKnown)) {
+      yield* dialect.planned(sql`UPDATE agent_runs SET owner = ${lease.owner} FROM ${dialect.items(list)}
+        WHERE ${runTable.isItem} AND agent_runs.outcome IS NULL`)
+    }
+    const fresh = distinct(runs.filter((run) => !isKnown(run)))
+    if (fresh.length > 0) yield* insert(fresh, lease)
+    return yield* Effect.flatMap(runTable.inOrder(list), recordsOf)
+  })
+
+  // A run's key, whether it saw its stop, and how it ended if it did. A list may name a run more than
+  // once: what counts is all up to its first outcome.
+  const stepsOf = (changes: ReadonlyArray<RunChange>) => {
+    const steps = new Map<string, readonly [key: string, seen: 0 | 1, outcome: string | null]>()
+    for (const { run, to } of changes) {
+      const key = keys.run(run)
+      const [, seen, outcome] = steps.get(key) ?? [key, 0, null]
+      if (outcome !== null) continue
+      const sees = to === "observed" || to === "stopped" || to === "abandoned"
+      steps.set(key, [key, sees ? 1 : seen, to === "observed" ? null : to])
+    }
+    return Array.from(steps.values())
+  }
+
+  // One that is not there may be on its way, in a transaction that nothing here waits for: then its
+  // chat's starts first, and only after them the rows, as `start` does.
+  const lockAll = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>) {
+    const list = listOf(runs)
+    const present = yield* runTable.inOrder(list)
+    if (present.length < runs.length) {
+      yield* dialect.lockChats(runs.map(({ ref }) => keys.target({ _tag: "Chat", ...ref })))
+    }
+    return new Set((yield* runTable.locked(list)).map((row) => row["run_key"]))
+  })
+
+  const advance = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
+    const known = yield* lockAll(changes.map(({ run }) => run))
+    const steps = changes.filter(({ run }) => known.has(keys.run(run)))
+    const list = listOf(steps.map(({ run }) => run))
+    const sees = dialect.boolean(sql.literal("w.value ->> 1"))
+    yield* dialect.planned(sql`UPDATE agent_runs SET
+        observed_at = CASE WHEN agent_runs.user_aborted_at IS NOT NULL AND ${sees}
+          THEN coalesce(agent_runs.observed_at, ${dialect.now}) ELSE agent_runs.observed_at END,
+        outcome = w.value ->> 2,
+        ended_at = CASE WHEN w.value ->> 2 IS NULL THEN NULL ELSE ${dialect.now} END
+      FROM ${dialect.items(stepsOf(steps))}
+      WHERE ${runTable.isItem} AND agent_runs.outcome IS NULL`)
+    return yield* Effect.flatMap(runTable.inOrder(list), recordsOf)
+  })
+
+  /** The leases first, as `start` does: two that take the same locks in two orders wait for ever. */
+  const sweepLost = Effect.gen(function* () {
+    yield* sql`DELETE FROM agent_leases WHERE owner IN (SELECT owner FROM agent_leases
+      WHERE expires_at <= ${dialect.now} ORDER BY owner ${dialect.locking})`
+    const isOrphan = sql`outcome IS NULL AND owner IS NOT NULL
+      AND owner NOT IN (SELECT owner FROM agent_leases WHERE expires_at > ${dialect.now})`
+    const orphans =
+      yield* dialect.planned(sql<Row>`SELECT ${runTable.columns} FROM agent_runs WHERE ${isOrphan}
+      ORDER BY sequence ${dialect.locking}`)
+    // But for those that somebody is busy with, who takes them away himself.
+    yield* sql`DELETE FROM agent_tombstones WHERE target_key IN (SELECT target_key
+      FROM agent_tombstones WHERE expires_at <= ${dialect.now} ${dialect.lockingIdle})`
+    if (orphans.length === 0) return []
+    // Once more, now that nobody can take them up: one may have been, while its lock was waited for.
+    const lost =
+      yield* dialect.planned(sql<Row>`UPDATE agent_runs SET outcome = 'lost', ended_at = ${dialect.now}
+      FROM ${dialect.items(orphans.map((row) => [row["run_key"]]))}
+      WHERE ${runTable.isItem} AND ${isOrphan} RETURNING ${runTable.columns}`)
+    return yield* recordsOf(lost)
+  })
+
+  return { renewLease, start, advance, sweepLost }
+}
+
+const distinct = (runs: ReadonlyArray<Run>): ReadonlyArray<Run> =>
+  Array.from(new Map(runs.map((run) => [runKey(run), run])).values())
