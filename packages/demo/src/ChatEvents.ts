@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { type ChatId, MessageId } from "effect-cancellation"
 import { ChatView, MessageView } from "./ChatView.ts"
+import { isUnavailable } from "./ContentOutage.ts"
 import { type Change, Drafts } from "./Drafts.ts"
 
 /** `Chat`: everything. `Message`: one message, new or changed. `Words`: text appended at a place. */
@@ -40,7 +41,12 @@ export class ChatEvents extends Context.Service<
           .read(chatId)
           .pipe(
             Effect.catch((error) =>
-              Effect.as(Effect.logWarning(`A page cannot be told news: ${error.message}`), before)
+              Effect.as(
+                isUnavailable(error)
+                  ? Effect.void
+                  : Effect.logWarning(`A page cannot be told news: ${error.message}`),
+                before
+              )
             )
           )
 

@@ -1,7 +1,6 @@
 /**
  * A chat as a page shows it: messages of the store, with what their runs say about them.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,6 +15,7 @@ import {
   MessageQuery,
   MessageRepo,
   MessageRole,
+  MessageStore,
   type MessageStoreError,
   receiptOf,
   Run,
@@ -26,6 +26,7 @@ import {
   StopReceipt
 } from "effect-cancellation"
 import { type DraftText, Drafts } from "./Drafts.ts"
+import { storeTime } from "./storeTime.ts"
 import { ToolLine, toolsOf } from "./ToolLine.ts"
 
 /** How a message stands: `said` by a person, being written, being stopped, or how its run ended. */
@@ -59,11 +60,12 @@ export class ChatView extends Context.Service<
   static readonly layer = (options: {
     /** How long a message may wait for its run to be stored. */
     readonly startGrace: Duration.Input
-  }): Layer.Layer<ChatView, never, MessageContent | MessageRepo | Drafts> =>
+  }): Layer.Layer<ChatView, never, MessageContent | MessageStore | MessageRepo | Drafts> =>
     Layer.effect(
       this,
       Effect.gen(function* () {
         const content = yield* MessageContent
+        const store = yield* MessageStore
         const repo = yield* MessageRepo
         const drafts = yield* Drafts
         const startGrace = Duration.toMillis(options.startGrace)
@@ -71,8 +73,8 @@ export class ChatView extends Context.Service<
         const read = Effect.fnUntraced(function* (chatId: ChatId) {
           const messages = yield* content.find(MessageQuery.make({ chatId }))
           const records = yield* repo.findRuns(RunQuery.cases.Chat.make({ chatId }))
-          // SQLite's clock is this machine's.
-          const now = yield* Clock.currentTimeMillis
+          const isWaited = messages.some((message) => awaitsRun(message, records))
+          const now = isWaited ? yield* storeTime(store) : 0
           return yield* Effect.forEach(messages, (message) =>
             viewOf(message, records, now - startGrace)
           )
@@ -97,9 +99,7 @@ const viewOf = Effect.fnUntraced(function* (
   const { ref, role, text, writer } = message
   const view = { messageId: ref.messageId, role, text, tools: yield* toolsOf(message) }
   if (writer === undefined) return MessageView.make({ ...view, state: "said" })
-  const record = records.find(
-    ({ run }) => run.ref.messageId === ref.messageId && run.runId === writer
-  )
+  const record = recordOf(message, records)
   const receipt = record === undefined ? undefined : receiptOf(record)
   return MessageView.make({
     ...view,
@@ -108,6 +108,14 @@ const viewOf = Effect.fnUntraced(function* (
     ...(receipt === undefined ? {} : { receipt })
   })
 })
+
+const recordOf = ({ ref, writer }: Message, records: ReadonlyArray<RunRecord>) =>
+  records.find(({ run }) => run.ref.messageId === ref.messageId && run.runId === writer)
+
+const awaitsRun = (message: Message, records: ReadonlyArray<RunRecord>): boolean =>
+  message.writer !== undefined &&
+  message.completedAt === undefined &&
+  recordOf(message, records) === undefined
 
 const stateOf = (record: RunRecord): MessageState =>
   record.outcome ?? (record.request === undefined ? "running" : "stopping")

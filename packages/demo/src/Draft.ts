@@ -8,12 +8,8 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
-import {
-  MessageChange,
-  MessageContent,
-  type MessageContentError,
-  type Run
-} from "effect-cancellation"
+import { MessageChange, MessageContent, type Run } from "effect-cancellation"
+import { isUnavailable } from "./ContentOutage.ts"
 import { Drafts, type DraftText } from "./Drafts.ts"
 import { encodeTools, ToolLine } from "./ToolLine.ts"
 
@@ -63,12 +59,14 @@ const make = Effect.fnUntraced(function* (run: Run) {
     yield* Ref.set(saved, now)
   }).pipe(
     // The text is still here, and the next save has it all.
-    Effect.catch((error) => Effect.logWarning(`Not saved yet: ${error.message}`))
+    Effect.catch((error) =>
+      isUnavailable(error) ? Effect.void : Effect.logWarning(`Not saved yet: ${error.message}`)
+    )
   )
 
   // A failure of the last save is a defect: the run ends as failed, never as if all were well.
   const complete = save(true).pipe(
-    Effect.retry({ while: isTransient, schedule: lastSaves }),
+    Effect.retry({ while: isUnavailable, schedule: lastSaves }),
     Effect.catch((error) =>
       Effect.flatMap(Ref.get(draft), ({ text }) =>
         Effect.logError(
@@ -104,8 +102,5 @@ const make = Effect.fnUntraced(function* (run: Run) {
     })
   })
 })
-
-const isTransient = (error: MessageContentError): boolean =>
-  error.reason._tag === "ContentUnavailable"
 
 const lastSaves = Schedule.spaced("200 millis").pipe(Schedule.upTo({ duration: "10 seconds" }))

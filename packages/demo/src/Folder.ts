@@ -11,20 +11,20 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { Refusal } from "./Refusal.ts"
 
-/** Makes a folder and those above it where there are none; for the user only. */
-export const makeFolder = (folder: string): Effect.Effect<void, Refusal> =>
+/** Makes a folder and those above it where there are none; for the user only, if nothing else is said. */
+export const makeFolder = (folder: string, mode = 0o700): Effect.Effect<void, Refusal> =>
   Effect.tryPromise({
-    try: () => make(folder),
+    try: () => make(folder, mode),
     catch: (cause) =>
       new Refusal({ line: `The folder ${folder} cannot be made: ${reasonOf(cause)}.` })
   })
 
-const make = async (folder: string): Promise<void> => {
+const make = async (folder: string, mode: number): Promise<void> => {
   if (await isFolder(folder)) return
   const parent = path.dirname(folder)
-  if (parent !== folder) await make(parent)
+  if (parent !== folder) await make(parent, mode)
   try {
-    await mkdir(folder, { mode: 0o700 })
+    await mkdir(folder, { mode })
   } catch (error) {
     // Another server may have made it in this moment.
     if (!(await isFolder(folder))) throw error
@@ -40,8 +40,8 @@ const isFolder = async (folder: string): Promise<boolean> => {
   }
 }
 
-// Node's own message says the path once more.
-const reasonOf = (cause: unknown): string =>
+/** Why the system refused. Node's own message says the path once more. */
+export const reasonOf = (cause: unknown): string =>
   Predicate.hasProperty(cause, "errno") && Predicate.isNumber(cause.errno)
     ? getSystemErrorMessage(cause.errno)
     : String(cause)

@@ -65,6 +65,9 @@ const problemOf = (failure: Failure): Problem => {
             ? problem(400, "Invalid request", "The body is not valid JSON.")
             : problem(500, "Internal error", "This should not have happened; see the server.")
     case "MessageContentError":
+      return failure.reason._tag === "UnstorableText"
+        ? problem(400, "Invalid request", failure.message)
+        : problem(503, "The database does not answer", failure.message)
     case "MessageStoreError":
       return problem(503, "The database does not answer", failure.message)
   }

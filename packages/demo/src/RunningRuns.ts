@@ -1,7 +1,6 @@
 /**
  * What the command line asks of the database, which is all it has in common with the server.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -54,10 +53,6 @@ export const stopAndWait = Effect.fn("stopAndWait")(function* (
 /** How long the command line waits for a run to end. */
 export const patience = Duration.seconds(5)
 
-/** How long ago something was, for a person. SQLite's clock is this machine's. */
-export const age = (since: number): Effect.Effect<string> =>
-  Effect.map(Clock.currentTimeMillis, (now) =>
-    Duration.format(Duration.seconds(seconds(now - since)))
-  )
-
-const seconds = (millis: number): number => Math.max(0, Math.round(millis / 1000))
+/** How long this was, for a person. */
+export const age = (millis: number): string =>
+  Duration.format(Duration.seconds(Math.max(0, Math.round(millis / 1000))))

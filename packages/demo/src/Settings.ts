@@ -1,5 +1,6 @@
 /**
- * What can be set from outside, read once at the edge: `PORT`, `DEMO_DATA`, `DEMO_SPEED`.
+ * What can be set from outside, read once at the edge: `PORT`, `DATABASE_URL`, `DEMO_DATA`,
+ * `DEMO_SPEED`.
  */
 import os from "node:os"
 import path from "node:path"
@@ -8,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { type Database, parseUrl } from "./Database.ts"
 import { Refusal } from "./Refusal.ts"
 
 export class Settings extends Context.Service<
@@ -15,11 +17,10 @@ export class Settings extends Context.Service<
   {
     /** Where the page is served; 0 takes any free port. */
     readonly port: number
-    /** The folder of the database, and whether it was given. */
+    /** The folder of what is stored on this machine, and whether it was given. */
     readonly folder: string
     readonly isFolderGiven: boolean
-    /** The database. */
-    readonly file: string
+    readonly database: Database
     /** How many times faster than a person can watch the agent works; for tests. */
     readonly speed: number
   }
@@ -28,32 +29,48 @@ export class Settings extends Context.Service<
   static readonly layer: Layer.Layer<Settings, Refusal> = Layer.effect(
     this,
     Effect.gen(function* () {
-      const port = yield* number(
-        "PORT",
-        3000,
-        "a whole number from 0 to 65535",
-        (value) => Number.isInteger(value) && value >= 0 && value <= 65_535
-      )
-      const speed = yield* number(
-        "DEMO_SPEED",
-        1,
-        "a number from 0.1 to 1000",
-        (value) => value >= 0.1 && value <= 1000
-      )
-      const given = Option.getOrUndefined(yield* variable("DEMO_DATA"))
-      // npm runs us in the folder of the workspace and says here where its user stood.
-      const stood = Option.getOrElse(yield* variable("INIT_CWD"), () => process.cwd())
-      const folder = given === undefined ? yield* userFolder : path.resolve(stood, given)
-      return {
-        port,
-        folder,
-        isFolderGiven: given !== undefined,
-        file: path.join(folder, "chat.sqlite"),
-        speed
-      }
+      const here = yield* onThisMachine
+      const url = yield* databaseUrl
+      const database: Database =
+        url === undefined
+          ? { _tag: "Sqlite", file: path.join(here.folder, "demo.sqlite") }
+          : { _tag: "Postgres", url }
+      return { ...here, database }
     })
   )
 }
+
+/** What does not concern the database. */
+export const onThisMachine = Effect.gen(function* () {
+  const port = yield* number(
+    "PORT",
+    3000,
+    "a whole number from 0 to 65535",
+    (value) => Number.isInteger(value) && value >= 0 && value <= 65_535
+  )
+  const speed = yield* number(
+    "DEMO_SPEED",
+    1,
+    "a number from 0.1 to 1000",
+    (value) => value >= 0.1 && value <= 1000
+  )
+  const given = Option.getOrUndefined(yield* variable("DEMO_DATA"))
+  // npm runs us in the folder of the workspace and says here where its user stood.
+  const stood = Option.getOrElse(yield* variable("INIT_CWD"), () => process.cwd())
+  const folder = given === undefined ? yield* userFolder : path.resolve(stood, given)
+  return { port, speed, folder, isFolderGiven: given !== undefined }
+})
+
+// What is wrong with it is not repeated: it may hold a password.
+const databaseUrl = Effect.gen(function* () {
+  const given = yield* variable("DATABASE_URL")
+  if (Option.isNone(given)) return undefined
+  const url = parseUrl(given.value)
+  if (url !== undefined) return url
+  return yield* new Refusal({
+    line: "DATABASE_URL must be a URL such as postgres://user:password@localhost:5432/database, with special characters percent-encoded."
+  })
+})
 
 const variable = (name: string): Effect.Effect<Option.Option<string>, Refusal> =>
   Config.option(Config.String(name)).pipe(

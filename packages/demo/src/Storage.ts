@@ -1,52 +1,85 @@
 /**
- * The database of the demo: the adapter's two stores on one file.
+ * The database of the demo: the two stores of `effect-cancellation-sql`, on SQLite or PostgreSQL.
  */
 import { existsSync } from "node:fs"
+import path from "node:path"
+import { PgClient } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import type { MessageContent, MessageStore } from "effect-cancellation"
+import { Migrations } from "effect-cancellation-sql"
+import * as Postgres from "effect-cancellation-sql/Postgres"
+import * as Sqlite from "effect-cancellation-sql/Sqlite"
+import * as SqliteClient from "effect-cancellation-sql/SqliteClient"
+import { SqlClient } from "effect/sql"
+import * as ContentOutage from "./ContentOutage.ts"
+import { type Database, nameOf } from "./Database.ts"
+import { inWords } from "./DatabaseError.ts"
 import { makeFolder } from "./Folder.ts"
 import { Refusal } from "./Refusal.ts"
 import { Settings } from "./Settings.ts"
-import * as Migrations from "./sqlite/migrations.ts"
-import * as SqliteClient from "./sqlite/SqliteClient.ts"
-import * as SqliteMessageContent from "./sqlite/SqliteMessageContent.ts"
-import * as SqliteMessageStore from "./sqlite/SqliteMessageStore.ts"
 
 type Stores = Layer.Layer<MessageStore | MessageContent, Refusal, Settings>
 
-const open = (file: string) =>
-  Layer.mergeAll(SqliteMessageStore.layer(), SqliteMessageContent.layer).pipe(
-    Layer.provide(Migrations.layer),
-    Layer.provide(SqliteClient.layer({ filename: file })),
-    Layer.catch((error) =>
-      Layer.effectContext(
-        new Refusal({ line: `The database ${file} cannot be used: ${inWords(error.message)}` })
-      )
-    )
-  )
-
-const inWords = (message: string): string =>
-  message.includes("readonly database")
-    ? "it, or the folder it is in, is read-only for this user."
-    : message
-
-/** For the server: makes the folder and the file where there are none. */
+/** For the server: makes the folder, the file and the tables where there are none. */
 export const layer: Stores = Layer.unwrap(
   Effect.gen(function* () {
-    const { file, folder } = yield* Settings
-    yield* makeFolder(folder)
-    return open(file)
+    const { database } = yield* Settings
+    if (database._tag === "Sqlite") yield* makeFolder(path.dirname(database.file))
+    return yield* open(database, Migrations.run)
   })
 )
 
 /** For the command line: refuses where there is no database, and makes none. */
 export const layerExisting: Stores = Layer.unwrap(
   Effect.gen(function* () {
-    const { file } = yield* Settings
-    if (existsSync(file)) return open(file)
+    const { database } = yield* Settings
+    if (database._tag === "Postgres") {
+      const missing = new Refusal({
+        line: `There are no tables of the demo in ${nameOf(database)}. Has npm start run, with the same DATABASE_URL?`
+      })
+      return yield* open(database, Effect.andThen(refuseWithoutTables(missing), Migrations.run))
+    }
+    if (existsSync(database.file)) return yield* open(database, Migrations.run)
     return yield* new Refusal({
-      line: `There is no database at ${file}. Has npm start run, with the same DEMO_DATA?`
+      line: `There is no database at ${database.file}. Has npm start run, with the same DEMO_DATA or DATABASE_URL?`
     })
   })
 )
+
+// First the tables, by a client of their own: what listens for stops would complain of a database
+// that does not answer, in its own words.
+const open = Effect.fnUntraced(function* <A, E extends { readonly message: string }>(
+  database: Database,
+  tables: Effect.Effect<A, E, SqlClient.SqlClient>
+) {
+  const refused = (error: Refusal | { readonly message: string }) =>
+    error instanceof Refusal
+      ? error
+      : new Refusal({
+          line: `The database cannot be used (${nameOf(database)}): ${inWords(error)}`
+        })
+  const [client, stores] =
+    database._tag === "Sqlite" ? sqlite(database.file) : postgres(database.url)
+  yield* Effect.mapError(Effect.provide(tables, client, { local: true }), refused)
+  return ContentOutage.layer.pipe(
+    Layer.provideMerge(stores),
+    Layer.catch((error) => Layer.effectContext(refused(error)))
+  )
+})
+
+const refuseWithoutTables = Effect.fnUntraced(function* (refusal: Refusal) {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ readonly found: string | null }>`
+    SELECT to_regclass(${Migrations.table}) AS found`
+  if (row?.found === null) return yield* refusal
+})
+
+const sqlite = (filename: string) =>
+  [SqliteClient.layer({ filename }), Sqlite.layer({ filename })] as const
+
+const postgres = (url: Redacted.Redacted) => {
+  const options = { url, applicationName: "effect-cancellation-demo" }
+  return [PgClient.layer(options), Postgres.layer(options)] as const
+}

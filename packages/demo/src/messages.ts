@@ -3,20 +3,21 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { MessageStore } from "effect-cancellation"
 import { runProgram, withoutArguments } from "./Refusal.ts"
 import { age, layer, runningRuns } from "./RunningRuns.ts"
+import { storeTime } from "./storeTime.ts"
 
 const program = Effect.gen(function* () {
   const records = yield* runningRuns
   if (records.length === 0) return yield* Console.log("Nothing runs.")
-  const rows = yield* Effect.forEach(records, ({ request, run, startedAt }) =>
-    Effect.map(age(startedAt), (running) => [
-      run.ref.messageId,
-      run.ref.chatId,
-      running,
-      request === undefined ? "running" : "stopping"
-    ])
-  )
+  const now = yield* storeTime(yield* MessageStore)
+  const rows = records.map(({ request, run, startedAt }) => [
+    run.ref.messageId,
+    run.ref.chatId,
+    age(now - startedAt),
+    request === undefined ? "running" : "stopping"
+  ])
   yield* Console.log(table([["MESSAGE", "CHAT", "SINCE", "STATE"], ...rows]))
 })
 

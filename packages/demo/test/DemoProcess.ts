@@ -1,10 +1,13 @@
-// The demo as its users start it: processes of their own, with only a folder in common.
+// The demo as its users start it: processes of their own, with only a database in common.
 import { type ChildProcess, spawn } from "node:child_process"
 import path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 
 const source = path.join(import.meta.dirname, "..", "src")
+
+/** Variables, above all those that name a database. */
+export type Environment = Readonly<Record<string, string | undefined>>
 
 interface Ended {
   readonly code: number | null
@@ -19,13 +22,9 @@ interface Started {
   readonly ended: Promise<Ended>
 }
 
-const start = (
-  script: string,
-  args: ReadonlyArray<string>,
-  env: Record<string, string | undefined>
-): Started => {
+const start = (script: string, args: ReadonlyArray<string>, env: Environment): Started => {
   const child = spawn(process.execPath, [path.join(source, script), ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, DATABASE_URL: undefined, DEMO_DATA: undefined, ...env },
     stdio: ["ignore", "pipe", "pipe"]
   })
   let stdout = ""
@@ -38,11 +37,13 @@ const start = (
   return { child, ended, output: () => ({ stdout, stderr }) }
 }
 
+type Script = "main.ts" | "postgres.ts"
+
 /** Runs a program of the demo to its end. */
 export const run = (
-  script: "main.ts" | "stop.ts" | "messages.ts",
+  script: Script | "stop.ts" | "messages.ts",
   args: ReadonlyArray<string>,
-  env: Record<string, string | undefined>
+  env: Environment
 ) =>
   Effect.acquireUseRelease(
     Effect.sync(() => start(script, args, env)),
@@ -54,22 +55,22 @@ export interface Server {
   readonly url: string
   readonly port: number
   readonly banner: string
+  readonly output: Started["output"]
   readonly signal: (name: NodeJS.Signals) => Effect.Effect<void>
   readonly ended: Effect.Effect<Ended>
 }
 
 /** Starts a server on any free port; it is killed with the scope if it still runs. */
-export const startServer = Effect.fnUntraced(function* (options: {
-  readonly folder: string
-  readonly speed?: number
-  readonly port?: number
-}) {
+export const startServer = Effect.fnUntraced(function* (
+  env: Environment,
+  options: { readonly speed?: number; readonly port?: number; readonly script?: Script } = {}
+) {
   const { child, ended, output } = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      start("main.ts", [], {
+      start(options.script ?? "main.ts", [], {
         PORT: String(options.port ?? 0),
-        DEMO_DATA: options.folder,
-        DEMO_SPEED: String(options.speed ?? 1)
+        DEMO_SPEED: String(options.speed ?? 1),
+        ...env
       })
     ),
     (started) =>
@@ -88,6 +89,7 @@ export const startServer = Effect.fnUntraced(function* (options: {
     url: url[0],
     port: Number(url[1]),
     banner,
+    output,
     signal: (name) => Effect.sync(() => void child.kill(name)),
     ended: Effect.promise(() => ended)
   } satisfies Server

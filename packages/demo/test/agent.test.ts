@@ -69,7 +69,13 @@ const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.l
   Layer.provideMerge(MessageRepo.layer()),
   Layer.provideMerge(MessageStore.layerMemory()),
   Layer.provide(
-    Layer.succeed(Settings, { port: 0, folder: "", isFolderGiven: false, file: "", speed: 1 })
+    Layer.succeed(Settings, {
+      port: 0,
+      folder: "",
+      isFolderGiven: false,
+      database: { _tag: "Sqlite", file: "" },
+      speed: 1
+    })
   )
 )
 

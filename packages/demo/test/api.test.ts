@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import { vi } from "vitest"
 import { chatOf, request } from "./ChatClient.ts"
 import { type Server, startServer } from "./DemoProcess.ts"
-import { temporaryFolder } from "./SqliteFile.ts"
+import { sqlite } from "./places.ts"
 
 // Two servers on one database: one writes as fast as it can, the other as slowly as for a person, so
 // that what must happen meanwhile does.
@@ -15,8 +15,8 @@ class Demo extends Context.Service<Demo, { readonly fast: Server; readonly slow:
 ) {
   static readonly layer = Layer.effect(
     this,
-    Effect.flatMap(temporaryFolder, (folder) =>
-      Effect.all({ fast: startServer({ folder, speed: 50 }), slow: startServer({ folder }) })
+    Effect.flatMap(sqlite, (env) =>
+      Effect.all({ fast: startServer(env, { speed: 50 }), slow: startServer(env) })
     )
   )
 }

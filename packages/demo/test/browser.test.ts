@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { type Browser, chromium, type Page } from "playwright-core"
-import { run, type Server, startServer } from "./DemoProcess.ts"
-import { temporaryFolder } from "./SqliteFile.ts"
+import { type Environment, run, type Server, startServer } from "./DemoProcess.ts"
+import { sqlite } from "./places.ts"
 
 const executablePath = "/usr/bin/chromium"
 const isMissing = !existsSync(executablePath)
@@ -30,7 +30,7 @@ const words = `${lastAnswer} .status .words`
 
 describe("the page in Chromium", { timeout: 120_000 }, () => {
   let scope: Scope.Closeable
-  let folder: string
+  let env: Environment
   let server: Server
   let browser: Browser | undefined
   let page: Page
@@ -40,8 +40,8 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
   beforeAll(async () => {
     if (isMissing) return
     scope = await Effect.runPromise(Scope.make())
-    folder = await Effect.runPromise(Scope.provide(temporaryFolder, scope))
-    server = await Effect.runPromise(Scope.provide(startServer({ folder, speed: 2 }), scope))
+    env = await Effect.runPromise(Scope.provide(sqlite, scope))
+    server = await Effect.runPromise(Scope.provide(startServer(env, { speed: 2 }), scope))
     browser = await chromium.launch({ executablePath, args })
   })
 
@@ -304,7 +304,7 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     await send()
     await watchWords()
     const name = await textOf(`${lastAnswer} .name`)
-    const stop = await Effect.runPromise(run("stop.ts", [name], { DEMO_DATA: folder }))
+    const stop = await Effect.runPromise(run("stop.ts", [name], env))
     const millis = /in (\d+) ms/.exec(stop.stdout)?.[1]
     await untilWords(/^Stopped after/)
     assert.strictEqual(await textOf(words), `Stopped after ${millis} ms`)
@@ -315,7 +315,7 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     // The browser itself reports the connections that fail.
     isOutage = true
     try {
-      const first = await Effect.runPromise(Scope.provide(startServer({ folder }), own))
+      const first = await Effect.runPromise(Scope.provide(startServer(env), own))
       await page.goto(first.url)
       await page.waitForSelector("#welcome:not([hidden])")
       await send()
@@ -324,7 +324,7 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
       await page.waitForSelector("#connection:not([hidden])")
       await untilWords(/^Interrupted by shutdown$/)
       await Effect.runPromise(first.ended)
-      await Effect.runPromise(Scope.provide(startServer({ folder, port: first.port }), own))
+      await Effect.runPromise(Scope.provide(startServer(env, { port: first.port }), own))
       await page.waitForSelector("#connection", { state: "hidden" })
       assert.strictEqual(await textOf(words), "Interrupted by shutdown")
     } finally {

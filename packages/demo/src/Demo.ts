@@ -1,0 +1,92 @@
+/**
+ * The demo as a program: serves the chat until it is told to end.
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as NetAddress from "effect/net/NetAddress"
+import { HttpServer } from "effect/http"
+import { MessageRepo } from "effect-cancellation"
+import { nameOf } from "./Database.ts"
+import { urlFile } from "./postgres/OwnPostgres.ts"
+import { type Refusal, runProgram, withoutArguments } from "./Refusal.ts"
+import * as Server from "./Server.ts"
+import { Settings } from "./Settings.ts"
+
+/** Runs it as this process. */
+export const runDemo = (usage: string, settings: Layer.Layer<Settings, Refusal>): void => {
+  // A terminal that is closed is an end like Ctrl-C.
+  process.once("SIGHUP", () => process.emit("SIGTERM"))
+  process.once("SIGINT", lastResort)
+  process.once("SIGTERM", lastResort)
+  runProgram(
+    usage,
+    withoutArguments(
+      usage,
+      program.pipe(Effect.scoped, Effect.provide(Server.layer.pipe(Layer.provideMerge(settings))))
+    )
+  )
+}
+
+const program = Effect.gen(function* () {
+  const repo = yield* MessageRepo
+  // Also says of the runs of a killed process that they are lost, while nothing runs here.
+  yield* repo.sweepLost
+  yield* banner
+  return yield* Effect.onInterrupt(Effect.never, () => shutDown(repo))
+})
+
+const banner = Effect.gen(function* () {
+  const settings = yield* Settings
+  const { address } = yield* HttpServer.HttpServer
+  const { before, prefix, used } = reaching(settings)
+  yield* Console.log(
+    [
+      "",
+      `  The chat is at   ${NetAddress.formatUrlUnsafe(address)}`,
+      `  Its data is in   ${nameOf(settings.database)}${used}`,
+      "",
+      ...before,
+      `    ${prefix}npm run messages                what runs now`,
+      `    ${prefix}npm run stop -- <messageId>     stops it, knowing only the database`,
+      `    ${prefix}npm run stop -- --all           stops all`,
+      "",
+      "  Ctrl-C ends this.",
+      ""
+    ].join("\n")
+  )
+})
+
+// How a second terminal reaches the same database.
+const reaching = ({ database, folder, isFolderGiven }: Settings["Service"]) => {
+  if (database._tag === "Sqlite") {
+    const prefix = isFolderGiven ? `DEMO_DATA=${quoted(folder)} ` : ""
+    return { before: ["  From a second terminal"], prefix, used: "" }
+  }
+  if (database.folder === undefined) {
+    const used = isFolderGiven ? " (DATABASE_URL; so DEMO_DATA is not used)" : ""
+    return { before: ["  From a second terminal, with the same DATABASE_URL"], prefix: "", used }
+  }
+  // Its URL changes with every start and holds a password, so it is in a file.
+  const line = `    export DATABASE_URL="$(cat ${quoted(urlFile(database.folder))})"`
+  return { before: ["  From a second terminal, after this line", line, ""], prefix: "", used: "" }
+}
+
+// As a shell reads it.
+const quoted = (text: string): string =>
+  /^[\w./:+@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
+
+// Answers are saved as interrupted by the shutdown, and pages get a moment to hear of it.
+const shutDown = Effect.fnUntraced(function* (repo: MessageRepo["Service"]) {
+  yield* repo.drain({ timeout: "400 millis" })
+  yield* Effect.sleep("100 millis")
+}, Effect.timeoutOption("1 second"))
+
+// Should a disk or a connection hang, the process still ends when it was told to; and npm, which
+// waits for it, within two seconds.
+const lastResort = () => {
+  setTimeout(() => {
+    console.error("The end was forced: something did not finish in time. Answers may be cut short.")
+    process.exit(130)
+  }, 1500).unref()
+}
