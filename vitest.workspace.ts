@@ -1,10 +1,15 @@
 // The test projects: one a package, and one for the scripts.
+import path from "node:path"
 import { defineConfig } from "vitest/config"
 
-const project = (name: string, root: string) => ({
+// vitest runs it once, and only if a test file of a project that names it is run
+const postgres = path.join(import.meta.dirname, "packages/sql/test/global-setup.ts")
+
+const project = (name: string, root: string, globalSetup: ReadonlyArray<string> = []) => ({
   test: {
     name,
     root,
+    globalSetup: [...globalSetup],
     include: ["test/**/*.test.ts"],
     environment: "node" as const,
     // `npm run laws` takes as long as the runs that were asked for
@@ -21,7 +26,8 @@ export default defineConfig({
     projects: [
       project("effect-cancellation", "packages/cancellation"),
       project("effect-cancellation-testing", "packages/testing"),
-      project("effect-cancellation-demo", "packages/demo"),
+      project("effect-cancellation-sql", "packages/sql", [postgres]),
+      project("effect-cancellation-demo", "packages/demo", [postgres]),
       project("scripts", "scripts")
     ]
   }

@@ -125,8 +125,18 @@ const judgeModule = (folder: string, rule: PackageRule, module: string, dynamic:
   return `${folder} may not import ${module}`
 }
 
+/** Servers that the tests of several packages need are in the folder `test/support` of one of them. */
+const isSharedSupport = (packageFolder: string, file: string, target: string): boolean => {
+  const [, ...inner] = path.relative(path.dirname(packageFolder), target).split(path.sep)
+  return (
+    file.startsWith(path.join(packageFolder, "test") + path.sep) &&
+    path.join(...inner).startsWith(path.join("test", "support") + path.sep)
+  )
+}
+
 const judgeRelative = (packageFolder: string, file: string, specifier: string) => {
   const target = path.resolve(path.dirname(file), specifier)
+  if (isSharedSupport(packageFolder, file, target)) return undefined
   if (!target.startsWith(packageFolder + path.sep)) return `${specifier} leaves the package`
   const fromSrc = file.startsWith(path.join(packageFolder, "src") + path.sep)
   if (fromSrc && !target.startsWith(path.join(packageFolder, "src") + path.sep)) {

@@ -23,7 +23,15 @@ export const rules: Readonly<Record<string, PackageRule>> = {
   },
   sql: {
     name: "effect-cancellation-sql",
-    mayImport: ["effect", "effect/sql", "@effect/sql-pg", "node:sqlite", core]
+    mayImport: [
+      "effect",
+      "effect/sql",
+      "effect/reactivity",
+      "@effect/sql-pg",
+      "node:sqlite",
+      "node:crypto",
+      core
+    ]
   },
   redis: {
     name: "effect-cancellation-redis",

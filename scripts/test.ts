@@ -26,6 +26,7 @@ const checks: ReadonlyArray<Check> = [
       // once more as it is published: without the types of Node
       [tsc, "-p", "packages/cancellation/tsconfig.build.json", "--noEmit"],
       [tsc, "-p", "packages/testing"],
+      [tsc, "-p", "packages/sql"],
       [tsc, "-p", "packages/demo"],
       [tsc, "-p", "scripts"]
     ]
