@@ -4,7 +4,7 @@
  *
  * Several processes may start at once: one makes the tables, the others wait for it and find them
  * made. For people with a tool of their own the same statements are files in the package's folder
- * `migrations`.
+ * `migrations`, each to be run once, in the order of their numbers.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { Migrator, SqlClient, type SqlError } from "effect/sql"
 import { dialectOf } from "./internal/dialect.ts"
-import { sqlErrorIn, wordsOf } from "./internal/errors.ts"
+import { lacksRights, plainly, rightsHint, sqlErrorIn, wordsOf } from "./internal/errors.ts"
 import { type MigrationSource, postgres, sqlite } from "./internal/schema.ts"
 import { brokenIsFailed, retry } from "./internal/transactions.ts"
 
@@ -129,15 +129,19 @@ const tryToWrite = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
 })
 
 // Neither the migrator's message nor the driver's says what the database said.
-const inWords = (cause: Migrator.MigrationError | SqlError.SqlError) => {
-  const error = sqlErrorIn(cause)
-  const hint =
-    error?.reason._tag === "AuthorizationError"
-      ? ". Run the migrations, or the statements of the package's migrations folder, as a role that may make tables"
-      : ""
+const inWords = (error: Migrator.MigrationError | SqlError.SqlError) => {
+  const found = sqlErrorIn(error)
+  const plain = found === undefined ? undefined : plainly(found)
   return new Migrator.MigrationError({
-    kind: Predicate.isTagged(cause, "MigrationError") ? cause.kind : "Failed",
-    message: `The tables cannot be made or read: ${error === undefined ? cause.message : wordsOf(error)}${hint}`,
-    cause
+    kind: Predicate.isTagged(error, "MigrationError") ? error.kind : "Failed",
+    message: `The tables cannot be made or read: ${plain === undefined ? error.message : `${wordsOf(plain)}${hintOf(plain)}`}`,
+    cause: plain === found ? error : plain
   })
+}
+
+const hintOf = (error: SqlError.SqlError): string => {
+  if (lacksRights(error)) return `. ${rightsHint}`
+  return error.reason._tag === "AuthorizationError"
+    ? ". Run the migrations, or the statements of the package's migrations folder, as a role that may make tables"
+    : ""
 }

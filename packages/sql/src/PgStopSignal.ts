@@ -29,8 +29,10 @@ import {
   StopSignal,
   StopSignalError
 } from "effect-cancellation"
+import { lineOf, plainly } from "./internal/errors.ts"
+import { checkUrl } from "./internal/postgresUrl.ts"
 import { defaultChannel as sharedChannel } from "./internal/settings.ts"
-import { explain, isPostgresUrl, listenerConfig, openListener } from "./internal/stopListener.ts"
+import { listenerConfig, openListener } from "./internal/stopListener.ts"
 import { decodeStop, encodeStop } from "./internal/stopNotification.ts"
 import { makeProbe } from "./internal/stopProbe.ts"
 
@@ -43,8 +45,8 @@ import { makeProbe } from "./internal/stopProbe.ts"
 export interface PgStopSignalOptions {
   /**
    * Where to listen: the store's own server and database, past any pooler. What it leaves open (user
-   * and password, database, encryption) is as in the client's settings. Default: where the client
-   * connects.
+   * and password, database, encryption) is as for the client, whose own URL counts too. Default:
+   * where the client connects, and as it does.
    */
   readonly listenUrl?: Redacted.Redacted<string> | undefined
   /**
@@ -113,7 +115,8 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
   const channel = yield* channelOf(options.channel ?? defaultChannel)
   const probeInterval = yield* intervalOf(options.probeInterval ?? "10 seconds")
   const soon = Duration.min(probeInterval, Duration.seconds(1))
-  const config = listenerConfig(client.config, yield* urlOf(options.listenUrl))
+  if (options.listenUrl !== undefined) yield* checkUrl("listenUrl", options.listenUrl)
+  const config = listenerConfig(client.config, options.listenUrl)
   // Of this process alone, so that the others are not woken.
   const probeChannel = `effect_cancellation_probe_${globalThis.crypto.randomUUID().replaceAll("-", "")}`
 
@@ -197,7 +200,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
     if (warnedAt === undefined) {
       warnedAt = yield* Clock.monotonicTimeNanos
       yield* Effect.logWarning(
-        `Hints of stops do not arrive; until they do, stops are found by polling. ${explain(Cause.squash(cause))}`
+        `Hints of stops do not arrive; until they do, stops are found by polling. ${lineOf(Cause.squash(cause))}`
       )
     }
     return worked
@@ -215,7 +218,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
   return {
     publish: (run: Run) =>
       Effect.suspend(() => client`SELECT pg_notify(${channel}, ${encodeStop(run)})`).pipe(
-        Effect.mapError((cause) => new StopSignalError({ cause })),
+        Effect.mapError((cause) => new StopSignalError({ cause: plainly(cause) })),
         Effect.asVoid
       ),
     hints: Stream.unwrap(
@@ -259,8 +262,3 @@ const channelOf = (channel: string): Effect.Effect<string> => {
     ? Effect.succeed(channel)
     : invalid("channel", JSON.stringify(channel), "a name of 1 to 63 bytes")
 }
-
-const urlOf = (url: Redacted.Redacted<string> | undefined) =>
-  url === undefined || isPostgresUrl(url)
-    ? Effect.succeed(url)
-    : invalid("listenUrl", "<redacted>", "a URL that begins with postgres:// or postgresql://")

@@ -8,16 +8,20 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { MessageContent, MessageStore } from "effect-cancellation"
 import type { SqlClient, SqlError } from "effect/sql"
+import { checkUrl, checkUser } from "./internal/postgresUrl.ts"
 import * as PgStopSignal from "./PgStopSignal.ts"
 import * as SqlMessageContent from "./SqlMessageContent.ts"
 import * as SqlMessageStore from "./SqlMessageStore.ts"
 
 /**
  * Where the database is, and how it is used: everything a `PgClient` takes, and the settings below.
+ * A value that cannot work kills the layer with `InvalidSetting`, which never shows a URL: so does
+ * one that names no user, unless `username` or the environment (`USER`) does.
  *
  * @category models
  * @since 0.1.0
@@ -46,7 +50,7 @@ export interface PostgresOptions extends PgClient.PgPoolConfig {
  * import * as Postgres from "effect-cancellation-sql/Postgres"
  *
  * const Stores = Migrations.layer.pipe(
- *   Layer.provideMerge(Postgres.layer({ url: Redacted.make("postgres://localhost/app") }))
+ *   Layer.provideMerge(Postgres.layer({ url: Redacted.make("postgres://app@localhost/app") }))
  * )
  * const Repo = MessageRepo.layer().pipe(Layer.provide(Stores))
  * ```
@@ -70,5 +74,12 @@ export const layer = ({
   ).pipe(
     Layer.provideMerge(
       PgClient.layer({ applicationName: "effect-cancellation", keepAlive: "5 seconds", ...pool })
-    )
+    ),
+    // The driver would find it out at the first statement, in words that show the URL.
+    Layer.provide(Layer.effectDiscard(Effect.suspend(() => checked(pool))))
   )
+
+const checked = Effect.fnUntraced(function* (pool: PgClient.PgPoolConfig) {
+  if (pool.url !== undefined) yield* checkUrl("url", pool.url)
+  yield* checkUser(pool)
+})

@@ -17,9 +17,9 @@ import {
   type RunQuery,
   type StopLook
 } from "effect-cancellation"
-import { SqlClient, type SqlError, type Statement } from "effect/sql"
+import { SqlClient, SqlError, type Statement } from "effect/sql"
 import { dialectOf } from "./internal/dialect.ts"
-import { storeErrors } from "./internal/errors.ts"
+import { plainly, storeErrors } from "./internal/errors.ts"
 import { catalogOf } from "./internal/flagCatalog.ts"
 import { makeFlagStatements } from "./internal/flagStatements.ts"
 import { makeFlagStore } from "./internal/flagStore.ts"
@@ -60,6 +60,10 @@ export interface FlagTableOptions extends FlagTable, Pick<SqlMessageStoreOptions
 /**
  * The store on the `SqlClient` of the context. It never changes the schema: see `Migrations`.
  *
+ * A process that runs agents has one row in `agent_leases`. It stays when the process ends, until
+ * `sweepLost` finds it expired, whichever process calls it: a `MessageRepo` with runs does so by
+ * itself, once it has held a lease of its own for a whole `leaseTtl`.
+ *
  * ```ts
  * import { PgClient } from "@effect/sql-pg"
  * import { Layer, Redacted } from "effect"
@@ -68,7 +72,7 @@ export interface FlagTableOptions extends FlagTable, Pick<SqlMessageStoreOptions
  *
  * const Repo = MessageRepo.layer().pipe(
  *   Layer.provide(SqlMessageStore.layer()),
- *   Layer.provide(PgClient.layer({ url: Redacted.make("postgres://localhost/app") }))
+ *   Layer.provide(PgClient.layer({ url: Redacted.make("postgres://app@localhost/app") }))
  * )
  * ```
  *
@@ -109,7 +113,7 @@ export const layer = (
  * })
  * const Repo = MessageRepo.layer().pipe(
  *   Layer.provide(Store),
- *   Layer.provide(PgClient.layer({ url: Redacted.make("postgres://localhost/app") }))
+ *   Layer.provide(PgClient.layer({ url: Redacted.make("postgres://app@localhost/app") }))
  * )
  * ```
  *
@@ -121,7 +125,10 @@ export const layerWith = (
 ): Layer.Layer<MessageStore, UnfitTable | SqlError.SqlError, SqlClient.SqlClient> =>
   Layer.effect(
     MessageStore,
-    Effect.suspend(() => makeWith(options))
+    Effect.mapError(
+      Effect.suspend(() => makeWith(options)),
+      (error) => (SqlError.isSqlError(error) ? plainly(error) : error)
+    )
   )
 
 export { type FlagTable, UnfitTable } from "./internal/flagTable.ts"

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import { SqlError } from "effect/sql"
+import { saidBy } from "./postgresUrl.ts"
 
 /**
  * Connects, and answers the queues of the two channels once the server has confirmed that it listens
@@ -54,38 +54,53 @@ export const listenerConfig = (
   }
 }
 
-/** Whether this is the URL of a PostgreSQL server. */
-export const isPostgresUrl = (url: Redacted.Redacted<string>): boolean =>
-  /^postgres(ql)?:$/.test(parse(url)?.protocol ?? "")
-
-/** What went wrong, without the settings of the connection: they hold a password. */
-export const explain = (error: unknown): string => {
-  if (!SqlError.isSqlError(error)) return error instanceof Error ? error.message : String(error)
-  const { cause } = error.reason
-  // Node says why none of several addresses answered in the code alone
-  const said = cause instanceof Error ? cause.message || ("code" in cause ? cause.code : "") : ""
-  return `${error.message}: ${String(said)}`
-}
-
-// What the URL leaves open is as it is for the client.
+// What the URL leaves open is as it is for the client: by its settings, else by its own URL.
 const movedTo = (
   listenUrl: Redacted.Redacted<string>,
   client: PgClient.PgClientConfig
 ): PgConnection.Config => {
-  const url = parse(listenUrl)
-  const says = (name: string) => url?.searchParams.has(name) === true
-  const namesDatabase = says("dbname") || (url !== undefined && url.pathname.length > 1)
-  const namesUser = says("user") || says("password") || url?.username !== "" || url.password !== ""
+  const here = saidBy(listenUrl)
+  const there = saidBy(client.url)
   return {
-    url: listenUrl,
+    url: withParams(
+      listenUrl,
+      [
+        // An option of the client's wins over its URL.
+        ...(client.ssl === undefined ? ["sslmode"] : []),
+        ...(client.connectTimeout === undefined ? ["connect_timeout"] : []),
+        ...(client.applicationName === undefined ? ["application_name"] : [])
+      ],
+      there.params
+    ),
     keepAlive: client.keepAlive,
-    ssl: sslOf(url?.searchParams.get("sslmode") ?? undefined, client.ssl),
-    ...(says("connect_timeout") ? {} : { connectTimeout: client.connectTimeout }),
-    ...(says("application_name") ? {} : { applicationName: client.applicationName }),
-    ...(namesDatabase ? {} : { database: client.database }),
+    ssl: sslOf(here.params.get("sslmode") ?? undefined, client.ssl),
+    ...(here.params.has("connect_timeout") ? {} : { connectTimeout: client.connectTimeout }),
+    ...(here.params.has("application_name") ? {} : { applicationName: client.applicationName }),
+    ...(here.database === undefined ? { database: client.database ?? there.database } : {}),
     // Both or none: one user's password is no other user's.
-    ...(namesUser ? {} : { username: client.username, password: client.password })
+    ...(here.username === undefined && here.password === undefined
+      ? {
+          username: client.username ?? there.username,
+          password:
+            client.password ??
+            (there.password === undefined ? undefined : Redacted.make(there.password))
+        }
+      : {})
   }
+}
+
+// The URL, with what it does not say of these taken from the other one.
+const withParams = (
+  url: Redacted.Redacted<string>,
+  names: ReadonlyArray<string>,
+  others: URLSearchParams
+): Redacted.Redacted<string> => {
+  const merged = new URL(Redacted.value(url))
+  for (const name of names) {
+    const value = others.get(name)
+    if (value !== null && !merged.searchParams.has(name)) merged.searchParams.set(name, value)
+  }
+  return Redacted.make(merged.href)
 }
 
 // A mode in the URL wins; the client's certificates still serve where it asks for encryption. It may
@@ -100,9 +115,4 @@ const sslOf = (mode: string | undefined, ssl: PgConnection.Config["ssl"]) => {
 const isNamed = ({ applicationName, startupParameters, url }: PgConnection.Config): boolean =>
   applicationName !== undefined ||
   Object.keys(startupParameters ?? {}).some((name) => name.toLowerCase() === "application_name") ||
-  (url !== undefined && parse(url)?.searchParams.has("application_name") === true)
-
-const parse = (url: Redacted.Redacted): URL | undefined => {
-  const text = Redacted.value(url)
-  return URL.canParse(text) ? new URL(text) : undefined
-}
+  saidBy(url).params.has("application_name")
