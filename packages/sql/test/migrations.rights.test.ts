@@ -14,6 +14,7 @@ import {
   MessageChange,
   MessageContent,
   MessageQuery,
+  MessageRepo,
   MessageStore,
   NewMessage,
   ProcessId,
@@ -23,6 +24,7 @@ import {
 } from "effect-cancellation"
 import { SqlClient } from "effect/sql"
 import { Migrations, SqlMessageContent, SqlMessageStore } from "../src/index.ts"
+import * as PostgresStores from "../src/Postgres.ts"
 import { runOf } from "./concurrency.fixture.ts"
 import { statementsOf, tablesOf } from "./migrations.fixture.ts"
 import * as Postgres from "./support/Postgres.ts"
@@ -47,19 +49,26 @@ const withRoles = Effect.gen(function* () {
     const own = new URL(Redacted.value(url))
     own.username = name
     own.password = password
-    return { name, client: Layer.fresh(PgClient.layer({ url: Redacted.make(own.href) })) }
+    const theirs = Redacted.make(own.href)
+    return { name, url: theirs, client: Layer.fresh(PgClient.layer({ url: theirs })) }
   })
-  return { owner, agent: yield* make("agent"), stopper: yield* make("stopper") }
+  return {
+    owner,
+    agent: yield* make("agent"),
+    stopper: yield* make("stopper"),
+    eraser: yield* make("eraser")
+  }
 })
 
 const granted = Effect.gen(function* () {
-  const { agent, owner, stopper } = yield* withRoles
+  const { agent, eraser, owner, stopper } = yield* withRoles
   yield* Effect.provideService(Migrations.run, SqlClient.SqlClient, owner)
   const text = readFileSync(file, "utf8")
     .replaceAll("agent_role", agent.name)
     .replaceAll("stop_role", stopper.name)
+    .replaceAll("erasure_role", eraser.name)
   for (const statement of statementsOf(text)) yield* owner.unsafe(statement)
-  return { owner, agent, stopper }
+  return { owner, agent, stopper, eraser }
 })
 
 const run = runOf("chat", "message", "run")
@@ -153,6 +162,7 @@ describe("rights.sql", () => {
       for (const [name, operation] of Object.entries(running(theirs.store, theirs.content))) {
         const error = yield* Effect.flip(operation)
         assert.include(JSON.stringify(error, causes), "permission denied", name)
+        assert.include(JSON.stringify(error, causes), "migrations/postgresql/rights.sql", name)
       }
       assert.deepStrictEqual(yield* rows, before)
       yield* Effect.provide(
@@ -162,6 +172,60 @@ describe("rights.sql", () => {
         }),
         stopper.client
       )
+    })
+  )
+
+  it.live("is enough for a role that erases, which can do nothing else", () =>
+    Effect.gen(function* () {
+      const { agent, eraser, owner } = yield* granted
+      const mine = yield* storesOf(agent.client)
+      const theirs = yield* storesOf(eraser.client)
+      yield* all({ ...running(mine.store, mine.content), ...stopping(mine.store) })
+      yield* mine.store.startRuns([run, other], lease)
+      const denied = { ...running(theirs.store, theirs.content), ...stopping(theirs.store) }
+      for (const name of ["startRuns", "advanceRuns", "sweepLost", "create", "modify"]) {
+        const error = yield* Effect.flip(denied[name] ?? Effect.void)
+        assert.include(JSON.stringify(error, causes), "rights.sql", name)
+      }
+      assert.strictEqual(yield* theirs.store.forget(ForgetQuery.cases.Chat.make(chat)), 2)
+      yield* theirs.store.forget(ForgetQuery.cases.EndedBefore.make({ time: 1 }))
+      assert.deepStrictEqual(yield* owner`SELECT 1 FROM agent_runs`, [])
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`DELETE FROM agent_messages WHERE chat_id = ${ref.chatId}`
+        yield* Effect.flip(sql`UPDATE agent_runs SET sequence = 1`)
+      }).pipe(Effect.provide(eraser.client))
+      assert.deepStrictEqual(yield* owner`SELECT 1 FROM agent_messages`, [])
+    })
+  )
+
+  it.live("is enough to build everything, and to stop a run of another role", () =>
+    Effect.gen(function* () {
+      const { agent, eraser, stopper } = yield* granted
+      for (const { client, url } of [agent, stopper, eraser]) {
+        assert.deepStrictEqual(yield* Effect.provide(Migrations.run, client), [])
+        const stores = Migrations.layer.pipe(Layer.provideMerge(PostgresStores.layer({ url })))
+        const repo = Context.get(
+          yield* Layer.build(Layer.fresh(MessageRepo.layer().pipe(Layer.provide(stores)))),
+          MessageRepo
+        )
+        if (url === eraser.url) yield* repo.forget(ForgetQuery.cases.Chat.make(chat))
+        else yield* repo.requestStop(ref)
+      }
+    })
+  )
+
+  it.live("is named to a role that has no right in it", () =>
+    Effect.gen(function* () {
+      const { agent, owner } = yield* withRoles
+      yield* Effect.provideService(Migrations.run, SqlClient.SqlClient, owner)
+      const error = yield* Effect.flip(Effect.provide(Migrations.run, agent.client))
+      assert.include(error.message, "migrations/postgresql/rights.sql")
+      const { store } = yield* storesOf(agent.client)
+      const refused = yield* Effect.flip(store.forget(ForgetQuery.cases.Chat.make(chat)))
+      assert.strictEqual(refused.reason._tag, "StoreUnavailable")
+      assert.include(refused.message, "permission denied for table agent_runs")
+      assert.include(refused.message, "migrations/postgresql/rights.sql")
     })
   )
 
