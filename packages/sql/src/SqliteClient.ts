@@ -42,23 +42,27 @@ export const layer = (options: {
 
 // Several processes may have the file open at the same time.
 const make = Effect.fnUntraced(function* (options: { readonly filename: string }) {
+  const cannotOpen = sqlError(`open ${JSON.stringify(options.filename)}`, "open")
   const database = yield* Effect.acquireRelease(
     Effect.try({
       try: () => new DatabaseSync(options.filename, { timeout: busyTimeoutMillis }),
-      catch: sqlError("open")
+      catch: cannotOpen
     }),
     (opened) => Effect.sync(() => opened.close())
   )
   // Before Node 22.16 it is undefined, and the client would never roll back: whatever came after the
   // first transaction that fails would be lost.
   if (!Predicate.isBoolean(database.isTransaction)) {
-    return yield* sqlError("open")(
-      new Error(`${process.version} is too old: use Node 22.16 or later`)
+    return yield* cannotOpen(
+      new Error(`Node ${process.version} is too old: use 22.16 or later of 22, or 24 or later`)
     )
   }
   const connection = makeConnection(database)
   // Readers never wait for the writer, nor it for them.
-  yield* retry(connection.executeUnprepared("PRAGMA journal_mode = WAL", [], undefined))
+  yield* retry(connection.executeUnprepared("PRAGMA journal_mode = WAL", [], undefined)).pipe(
+    // The first that reads the file finds out whether it is one of SQLite.
+    Effect.mapError(({ reason }) => cannotOpen(reason.cause))
+  )
   // Safe with WAL: a power cut may undo the last commits, but never damages the file.
   yield* connection.executeUnprepared("PRAGMA synchronous = NORMAL", [], undefined)
 
@@ -92,7 +96,7 @@ const makeConnection = (database: DatabaseSync): SqlConnection.Connection => {
   }
 
   const run = (statement: () => StatementSync, params: ReadonlyArray<unknown>) =>
-    Effect.try({ try: () => statement().all(...params.map(bindable)), catch: sqlError("execute") })
+    Effect.try({ try: () => statement().all(...params.map(bindable)), catch: cannotExecute })
 
   const values = (sql: string, params: ReadonlyArray<unknown>) =>
     Effect.try({
@@ -101,7 +105,7 @@ const makeConnection = (database: DatabaseSync): SqlConnection.Connection => {
         statement.setReturnArrays(true)
         return statement.all(...params.map(bindable)).map((row) => Object.values(row))
       },
-      catch: sqlError("execute")
+      catch: cannotExecute
     })
 
   const execute: SqlConnection.Connection["execute"] = (sql, params, transform) =>
@@ -143,13 +147,15 @@ const bindable = (value: unknown): SQLInputValue => {
   throw new TypeError(`SQLite cannot store a value of type ${typeof value}; encode it first`)
 }
 
-const sqlError = (operation: string) => (cause: unknown) =>
+const sqlError = (what: string, operation: string) => (cause: unknown) =>
   new SqlError.SqlError({
     reason: SqlError.classifySqliteError(numbered(cause), {
-      message: `SQLite could not ${operation}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      message: `SQLite could not ${what}: ${cause instanceof Error ? cause.message : String(cause)}`,
       operation
     })
   })
+
+const cannotExecute = sqlError("execute", "execute")
 
 // Node says `errcode` where the classifier looks for `errno`, and its own `code` tells nothing.
 const numbered = (cause: unknown): unknown =>

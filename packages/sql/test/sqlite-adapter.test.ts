@@ -1,4 +1,5 @@
 // What is SQLite's own; the rest is in the contract suites.
+import { writeFileSync } from "node:fs"
 import path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, it } from "@effect/vitest"
@@ -203,6 +204,25 @@ it.live("a file that is read-only is refused before anything is asked of it", ()
     const error = yield* Effect.flip(Layer.build(Layer.fresh(Migrations.layer)))
     assert.match(error.message, /readonly database/)
   }).pipe(Effect.provide(newFile), Effect.scoped)
+)
+
+it.live("a file that cannot be opened is named, once and with what is wrong", () =>
+  Effect.gen(function* () {
+    const folder = yield* temporaryFolder
+    const errorOf = (filename: string) =>
+      Effect.flip(Layer.build(Layer.fresh(SqliteClient.layer({ filename }))))
+    const missing = path.join(folder, "missing", "stops.sqlite")
+    assert.strictEqual(
+      (yield* errorOf(missing)).message,
+      `SQLite could not open ${JSON.stringify(missing)}: unable to open database file`
+    )
+    const text = path.join(folder, "notes.txt")
+    writeFileSync(text, "nothing that SQLite has written\n".repeat(100))
+    assert.strictEqual(
+      (yield* errorOf(text)).message,
+      `SQLite could not open ${JSON.stringify(text)}: file is not a database`
+    )
+  }).pipe(Effect.scoped)
 )
 
 it.live("the migrations never put back the application's own user_version", () =>
