@@ -2,6 +2,7 @@
 import { PgClient, PgConnection } from "@effect/sql-pg"
 import { assert, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -15,6 +16,7 @@ import {
 } from "effect-cancellation"
 import { vi } from "vitest"
 import { Migrations, SqlMessageStore } from "../src/index.ts"
+import { runOf } from "./concurrency.fixture.ts"
 import * as Postgres from "./support/Postgres.ts"
 import { until } from "./support/until.ts"
 
@@ -27,6 +29,38 @@ const countWrites = [
   `CREATE TRIGGER note_lease AFTER INSERT OR UPDATE ON agent_leases FOR EACH ROW
     EXECUTE FUNCTION note_lease()`
 ]
+
+it.live("the lease of a process that is gone is removed by the next sweep, whoever sweeps", () =>
+  Effect.gen(function* () {
+    const { url } = yield* Postgres.database
+    const connection = yield* PgConnection.make({ url })
+    const store = Context.get(
+      yield* Layer.build(
+        Layer.fresh(SqlMessageStore.layer()).pipe(
+          Layer.provideMerge(Migrations.layer),
+          Layer.provide(PgClient.layer({ url }))
+        )
+      ),
+      MessageStore
+    )
+    const leaseOf = (name: string, ttl: Duration.Input) => ({
+      owner: ProcessId.make(name),
+      ttl: Duration.fromInputUnsafe(ttl)
+    })
+    const owners = Effect.map(
+      connection.query("SELECT owner FROM agent_leases ORDER BY owner"),
+      ({ rows }) => rows.map(({ owner }) => owner)
+    )
+    yield* store.renewLease(leaseOf("idle", "1 millis"))
+    const run = runOf("chat", "message", "run")
+    yield* store.startRuns([run], leaseOf("done", "1 millis"))
+    yield* store.advanceRuns([{ run, to: "completed" }])
+    yield* store.renewLease(leaseOf("alive", "1 hour"))
+    assert.deepStrictEqual(yield* owners, ["alive", "done", "idle"])
+    assert.deepStrictEqual(yield* store.sweepLost, [])
+    assert.deepStrictEqual(yield* owners, ["alive"])
+  })
+)
 
 it.live("the lease costs the same with 1 run and with 1,000, and nothing without", () =>
   Effect.gen(function* () {
