@@ -20,8 +20,8 @@ const written = (folder: string, notes: string, sources: ReadonlyArray<Migration
   sources.map(({ name, statements }, index) => {
     const id = index + 1
     const text = [
-      `-- effect-cancellation-sql, migration ${id} of ${sources.length}. Run the files in their order, or use`,
-      "-- Migrations.run, or both: what the one has done, the other does not do again.",
+      `-- effect-cancellation-sql, migration ${id} of ${sources.length}. Run each file once, in their order: the second time`,
+      "-- it fails at its note, and changes nothing. Or use Migrations.run, or both: it does what no file has.",
       "BEGIN;",
       `${notes};`,
       `INSERT INTO "${table}" (migration_id, name) VALUES (${id}, '${name}');`,

@@ -1,5 +1,5 @@
--- effect-cancellation-sql, migration 1 of 2. Run the files in their order, or use
--- Migrations.run, or both: what the one has done, the other does not do again.
+-- effect-cancellation-sql, migration 1 of 2. Run each file once, in their order: the second time
+-- it fails at its note, and changes nothing. Or use Migrations.run, or both: it does what no file has.
 BEGIN;
 CREATE TABLE IF NOT EXISTS "effect_cancellation_migrations" (
   migration_id integer PRIMARY KEY NOT NULL,

@@ -1,8 +1,8 @@
 /**
  * The statements that make the tables, for each database, in the order of their migrations.
  *
- * The files in the package's `migrations` folder are made of these. A migration that has been
- * published is never changed: what comes later is a migration of its own.
+ * The files in the package's `migrations` folder are made of these, each to be run once, in their
+ * order. A migration that has been published is never changed: what comes later is one of its own.
  */
 
 /** A migration: its name, without its number, and its statements. */
