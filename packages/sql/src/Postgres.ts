@@ -21,7 +21,7 @@ import * as SqlMessageStore from "./SqlMessageStore.ts"
 /**
  * Where the database is, and how it is used: everything a `PgClient` takes, and the settings below.
  * A value that cannot work kills the layer with `InvalidSetting`, which never shows a URL: so does
- * one that names no user, unless `username` or the environment (`USER`) does.
+ * a URL that names no user, unless `username` does.
  *
  * @category models
  * @since 0.1.0

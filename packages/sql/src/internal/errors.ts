@@ -79,12 +79,12 @@ const plainWords = (cause: unknown): string | undefined => {
   if (!(cause instanceof Error)) return undefined
   // Node keeps the text, and with it the password, in the error: `input`.
   if ("code" in cause && cause.code === "ERR_INVALID_URL") {
-    return "the URL cannot be read. A #, /, ? or % in a user or password is written %23, %2F, %3F or %25"
+    return "the connection URL cannot be read. A #, /, ? or % in a user or password is written %23, %2F, %3F or %25"
   }
   if (cause.message === "No username configured") {
-    return "the URL names no user: write postgres://user@host/database"
+    return "the connection URL names no user: write postgres://user@host/database"
   }
   return cause.message === "The server does not support TLS"
-    ? "TLS is asked for, and the server does not support it. Turn it on there, or write sslmode=disable in the URL (or ssl: false) where the network can be trusted"
+    ? "the server does not support TLS, which is asked for. Turn it on there, or write sslmode=disable in the URL (or ssl: false) where the network can be trusted"
     : undefined
 }

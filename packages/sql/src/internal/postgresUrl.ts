@@ -18,9 +18,9 @@ export const checkUser = (options: {
   readonly username?: string | undefined
 }): Effect.Effect<void> =>
   Effect.suspend(() => {
-    // The driver takes these in its place, and complains of their absence at the first statement.
-    const { USER, USERNAME } = process.env
-    const { url, username = saidBy(url).username ?? USER ?? USERNAME } = options
+    // The driver would take the name of whoever runs the program: seldom the one that is meant, and
+    // in a container there is none, which it finds out at the first statement.
+    const { url, username = saidBy(url).username } = options
     if (username !== undefined) return Effect.void
     return url === undefined
       ? refuse("username", "undefined", "the name of a user of the database")
