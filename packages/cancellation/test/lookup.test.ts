@@ -304,8 +304,10 @@ describe("MessageStore.fromLookup with a watcher", () => {
       const { watchers } = yield* watching("a")
       yield* TestClock.adjust("10 seconds")
       for (const watcher of watchers) assert.isFalse(yield* watcher.isCancelled)
-      assert.strictEqual(warnings.length, 1)
-      assert.match(String(warnings[0]), /no row answered names a message asked for/)
+      const once = warnings.filter((warning) =>
+        /no row answered names a message asked for/.test(String(warning))
+      )
+      assert.lengthOf(once, 1)
     }).pipe(
       Effect.provide(
         Layer.merge(StoreFaults.layer(MessageStore.fromLookup(lookup)), Logger.layer([logger]))

@@ -15,6 +15,7 @@ import { messageKey, type Run, runKey } from "../Message.ts"
 import type { MessageStore, StopLook } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { StopReason, StopRequest } from "../StopRequest.ts"
+import { type LookBegan, makeAbsence } from "./absence.ts"
 import { understoodLook } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
 import { makeLane } from "./lane.ts"
@@ -79,8 +80,7 @@ export const makeFeed = (options: {
   const hintable = store.supports.runs
     ? undefined
     : makeSegmentIndex<Segment>(({ run }) => messageKey(run.ref))
-  const goneOnce = new Map<Segment, number>()
-  let answers = 0
+  const absence = makeAbsence(store.supports.runs)
 
   const outage = makeOutage<Segment>({
     scope,
@@ -112,40 +112,11 @@ export const makeFeed = (options: {
     })
   })
 
-  // A single look may miss a row (a replica, a table being rewritten); two running do not.
-  const absent = (
-    asked: ReadonlyArray<Segment>,
-    look: StopLook,
-    known: ReadonlySet<Segment>,
-    began: number
-  ) =>
-    Effect.suspend(() => {
-      if (look.gone.length === 0 && goneOnce.size === 0 && store.supports.runs) return Effect.void
-      const gone = new Set(look.gone.map(runKey))
-      const failed = new Set(look.failures.map(({ run }) => runKey(run)))
-      const deleted: Array<Segment> = []
-      for (const segment of asked) {
-        if (!gone.has(segment.key)) {
-          goneOnce.delete(segment)
-          if (!store.supports.runs && !failed.has(segment.key)) segment.seen = true
-          continue
-        }
-        const first = goneOnce.get(segment)
-        // Two looks running: the second began when the first had answered.
-        if (first !== undefined && first <= began) deleted.push(segment)
-        else if (first === undefined && known.has(segment)) goneOnce.set(segment, ++answers)
-      }
-      return Effect.forEach(deleted, (segment) => segment.detect("deleted", "local"), {
-        discard: true
-      })
-    })
-
   const apply = Effect.fnUntraced(function* (
     asked: ReadonlyArray<Segment>,
     look: StopLook,
     by: DetectedBy,
-    known: ReadonlySet<Segment>,
-    began: number
+    began: LookBegan
   ) {
     const keys = new Set(asked.map((segment) => segment.key))
     // Stops first: nothing else that a look brings is in a hurry.
@@ -167,7 +138,7 @@ export const makeFeed = (options: {
     yield* outage.reached(
       asked.filter((one) => !failed.has(one) && (one.seen || !gone.has(one.key)))
     )
-    yield* absent(asked, look, known, began)
+    yield* absence.apply(asked, look, began)
   })
 
   const stillWatched = (items: ReadonlyArray<Segment>) =>
@@ -181,16 +152,14 @@ export const makeFeed = (options: {
     const asked = stillWatched(chunk)
     if (asked.length === 0) return Exit.void
     yield* Metric.update(reads, 1)
-    // What was seen only while this look was under way may rightly be missing from it.
-    const known = new Set(asked.filter((segment) => segment.seen))
-    const began = answers
+    const began = absence.began(asked)
     const exit = yield* attempts.make(
       "stopRequests",
       Effect.map(store.stopRequests(asked.map((segment) => segment.run)), understoodLook)
     )
     if (Exit.isSuccess(exit)) {
       // What a look found is handed out whole: cut in the middle it would be lost until the next.
-      yield* Effect.uninterruptible(apply(stillWatched(asked), exit.value, by, known, began))
+      yield* Effect.uninterruptible(apply(stillWatched(asked), exit.value, by, began))
     }
     return exit
   })
@@ -264,7 +233,7 @@ export const makeFeed = (options: {
         for (const segment of removed) {
           segments.remove(segment)
           hintable?.remove(segment)
-          goneOnce.delete(segment)
+          absence.remove(segment)
           segment.recheck?.interruptUnsafe()
         }
         return Effect.andThen(

@@ -1,7 +1,7 @@
 /**
  * What is known of runs that the store could not be asked about: one warning when it starts, one
- * line when it ends, a gauge meanwhile, and `maxBlind` for programs that would rather stop than run
- * unstoppably.
+ * line when it ends, reminders and a gauge meanwhile, and `maxBlind` for programs that would rather
+ * stop than run unstoppably.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -12,6 +12,8 @@ import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import { blindRuns, failedReads } from "../CancellationMetrics.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
+import { looksPermanent } from "./permanence.ts"
+import { lasting, oneLine, plural, whatFailed } from "./words.ts"
 
 export interface Outage<T> {
   /** A read reached none of these. */
@@ -27,6 +29,23 @@ export interface Outage<T> {
   readonly remove: (item: T) => Effect.Effect<void>
 }
 
+interface Ongoing {
+  readonly since: number
+  reads: number
+  /** A failure that looks permanent has been told, once an outage. */
+  isPermanent: boolean
+  /** The pauses from here on; the last one over and over. */
+  pauses: ReadonlyArray<number>
+  remindAt: number
+}
+
+// In minutes, from one line to the next: nobody overlooks it, and no log is filled. What may pass by
+// itself is given longer.
+const passing = [5, 15, 60]
+const permanent = [1, ...passing]
+
+const ofPermanent = "This does not look as if it would pass by itself."
+
 export const makeOutage = <T>(options: {
   readonly scope: Scope.Scope
   readonly maxBlind: Duration.Duration | undefined
@@ -38,7 +57,7 @@ export const makeOutage = <T>(options: {
   const { isWatched, maxBlind, scope, unreachable } = options
   const blind = new Map<T, number>()
   const malformed = new Set<T>()
-  let outage: { readonly since: number; reads: number } | undefined
+  let outage: Ongoing | undefined
   let guard: Fiber.Fiber<void> | undefined
 
   const watchBlindness = (limit: number): Effect.Effect<void> =>
@@ -93,25 +112,47 @@ export const makeOutage = <T>(options: {
 
   const remove = (item: T) => clear([item])
 
+  const remind = (ongoing: Ongoing, now: number, pauses: ReadonlyArray<number>): void => {
+    const [pause = 0, ...others] = pauses
+    ongoing.remindAt = now + pause * 60_000
+    ongoing.pauses = others.length > 0 ? others : pauses
+  }
+
+  const tell = Effect.fnUntraced(function* (cause: Cause.Cause<MessageStoreError>) {
+    const now = yield* Clock.currentTimeMillis
+    const isPermanent = looksPermanent(cause)
+    const log = isPermanent ? Effect.logError : Effect.logWarning
+    const why = whatFailed(cause) + (isPermanent ? `. ${ofPermanent}` : "")
+    if (outage === undefined) {
+      outage = { since: now, reads: 1, isPermanent, pauses: [], remindAt: now }
+      remind(outage, now, isPermanent ? permanent : passing)
+      yield* log(
+        `The store cannot be asked for stops; the runs go on, and it is asked again: ${why}`
+      )
+      return yield* Effect.logDebug("Why the store cannot be asked for stops", cause)
+    }
+    outage.reads++
+    const isNews = isPermanent && !outage.isPermanent
+    if (!isNews && now < outage.remindAt) return
+    if (isNews) outage.isPermanent = true
+    remind(outage, now, isNews ? permanent : outage.pauses)
+    yield* log(
+      `The store still cannot be asked for stops, after ${lasting(now - outage.since)} and ${plural(outage.reads, "failed read")}: ${why}`
+    )
+  })
+
   return {
     failed: Effect.fnUntraced(function* (items, cause) {
       yield* Metric.update(failedReads, 1)
       yield* mark(items)
-      if (outage !== undefined) {
-        outage.reads++
-        return
-      }
-      outage = { since: yield* Clock.currentTimeMillis, reads: 1 }
-      yield* Effect.logWarning(
-        "The store cannot be asked for stops; the runs go on, and it is asked again",
-        cause
-      )
+      yield* tell(cause)
     }),
     malformed: Effect.fnUntraced(function* (item, error) {
       const known = malformed.has(item)
       malformed.add(item)
       yield* mark([item])
-      if (!known) yield* Effect.logWarning("A run's row cannot be understood", error)
+      if (known) return
+      yield* Effect.logWarning(`A run's row cannot be understood: ${oneLine(error.message)}`)
     }),
     reached: Effect.fnUntraced(function* (items) {
       yield* clear(items)
@@ -119,9 +160,9 @@ export const makeOutage = <T>(options: {
       if (outage === undefined || blind.size > malformed.size) return
       const { reads, since } = outage
       outage = undefined
-      const lasted = Duration.millis((yield* Clock.currentTimeMillis) - since)
+      const lasted = (yield* Clock.currentTimeMillis) - since
       yield* Effect.logInfo(
-        `The store answers again after ${Duration.format(lasted)} and ${reads} failed reads`
+        `The store answers again after ${lasting(lasted)} and ${plural(reads, "failed read")}`
       )
     }),
     remove

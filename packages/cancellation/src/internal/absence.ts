@@ -1,0 +1,83 @@
+/**
+ * What it means that a look finds no row of a run.
+ *
+ * A single look may miss a row (a replica, a table being rewritten); two running do not. If the row
+ * was there before, it has been deleted. If it was never there, it may still come; where no start of
+ * ours makes it, somebody must be told that no stop reaches the run until then.
+ */
+import * as Effect from "effect/Effect"
+import { runKey } from "../Message.ts"
+import type { StopLook } from "../MessageStore.ts"
+import type { Segment } from "./feed.ts"
+import { annotations } from "./words.ts"
+
+export interface Absence {
+  /** Taken before a look, and given back with its answer. */
+  readonly began: (asked: ReadonlyArray<Segment>) => LookBegan
+  /** Cancels what is gone in two looks running. */
+  readonly apply: (
+    asked: ReadonlyArray<Segment>,
+    look: StopLook,
+    began: LookBegan
+  ) => Effect.Effect<void>
+  /** These are watched no more. */
+  readonly remove: (segment: Segment) => void
+}
+
+/** What was known when a look began. */
+export interface LookBegan {
+  /** Those that were seen: what is seen only while a look is under way may be missing from it. */
+  readonly seen: ReadonlySet<Segment>
+  readonly answers: number
+}
+
+export const makeAbsence = (knowsRuns: boolean): Absence => {
+  /** The answer in which a segment was missing for the first time. */
+  const missing = new Map<Segment, number>()
+  const warned = new WeakSet<Segment>()
+  let answers = 0
+
+  // A row that no start of ours makes: somebody else must have written it.
+  const isAwaited = ({ seen }: Segment): boolean => !knowsRuns && !seen
+
+  const warn = Effect.fnUntraced(function* ({ run }: Segment) {
+    yield* Effect.logWarning(
+      `The store has no row of message ${run.ref.messageId}, so a stop cannot reach its run ${run.runId} until there is one. Is it written, with the same company, user and chat?`
+    ).pipe(Effect.annotateLogs(annotations(run)))
+  })
+
+  return {
+    began: (asked) => ({ seen: new Set(asked.filter(({ seen }) => seen)), answers }),
+    apply: (asked, look, began) =>
+      Effect.suspend(() => {
+        if (look.gone.length === 0 && missing.size === 0 && knowsRuns) return Effect.void
+        const gone = new Set(look.gone.map(runKey))
+        const failed = new Set(look.failures.map(({ run }) => runKey(run)))
+        const deleted: Array<Segment> = []
+        const unwritten: Array<Segment> = []
+        for (const segment of asked) {
+          if (!gone.has(segment.key)) {
+            missing.delete(segment)
+            if (!knowsRuns && !failed.has(segment.key)) segment.seen = true
+            continue
+          }
+          const first = missing.get(segment)
+          if (first === undefined) {
+            if (began.seen.has(segment) || isAwaited(segment)) missing.set(segment, ++answers)
+            // Two looks running: the second began when the first had answered.
+          } else if (first <= began.answers) {
+            if (segment.seen) deleted.push(segment)
+            else if (!warned.has(segment)) unwritten.push(segment)
+          }
+        }
+        for (const segment of unwritten) warned.add(segment)
+        return Effect.andThen(
+          Effect.forEach(deleted, (segment) => segment.detect("deleted", "local"), {
+            discard: true
+          }),
+          Effect.forEach(unwritten, warn, { discard: true })
+        )
+      }),
+    remove: (segment) => missing.delete(segment)
+  }
+}
