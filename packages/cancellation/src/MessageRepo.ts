@@ -22,7 +22,8 @@ import { makeFeed } from "./internal/feed.ts"
 import { makeLeaseHolder } from "./internal/lease.ts"
 import { count, notNegative, positive } from "./internal/settings.ts"
 import { makeOpenWatches, openWatch, type Watch } from "./internal/watch.ts"
-import { annotations, makeWrites } from "./internal/writes.ts"
+import { annotations, plural } from "./internal/words.ts"
+import { makeWrites } from "./internal/writes.ts"
 import { MessageRef, ProcessId, Run } from "./Message.ts"
 import { type ForgetQuery, MessageStore, type RunQuery } from "./MessageStore.ts"
 import type { MessageStoreError } from "./MessageStoreError.ts"
@@ -197,7 +198,9 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   const end = Effect.gen(function* () {
     yield* Effect.forEach(open.all(), (watch) => watch.cancel("shutdown"), { discard: true })
     if (Option.isNone(yield* Effect.timeoutOption(open.none, finalWriteTimeout))) {
-      yield* Effect.logWarning(`Drain: ${open.all().length} runs did not end after their interrupt`)
+      yield* Effect.logWarning(
+        `Drain: ${plural(open.all().length, "run")} did not end after being interrupted`
+      )
     }
     yield* writes.flush(finalWriteTimeout)
     yield* Scope.close(scope, Exit.void)
@@ -208,7 +211,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
       open.all().length === 0
         ? Effect.void
         : Effect.logWarning(
-            `The repo closes while ${open.all().length} runs are open: no stop reaches them any more. Close it after them, or drain it first`
+            `The repo closes before ${plural(open.all().length, "run")}: no stop reaches what runs on. Close the repo after its runs, or drain it first`
           ),
       writes.flush(finalWriteTimeout)
     )

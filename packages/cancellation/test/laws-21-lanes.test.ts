@@ -200,7 +200,7 @@ describe("Law 21: A repo that closes while a run is open", () => {
       assert.isFalse(yield* opened.watcher.isCancelled)
       yield* Scope.close(scope, Exit.void)
       const [warning, ...more] = yield* linesAt("Warn")
-      assert.include(warning?.text, "closes while 1 runs are open")
+      assert.include(warning?.text, "closes before 1 run:")
       assert.deepStrictEqual([...more, ...(yield* linesAt("Error"))], [])
       yield* opened.close()
       yield* TestClock.adjust("1 minute")

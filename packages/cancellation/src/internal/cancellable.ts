@@ -12,7 +12,7 @@ import type { CancellationEvent } from "../CancellationEvent.ts"
 import type { Detection } from "./detection.ts"
 import { notNegative, positive } from "./settings.ts"
 import type { Watch } from "./watch.ts"
-import { annotations } from "./writes.ts"
+import { annotations } from "./words.ts"
 
 /** A watched run, as the combinators see it. */
 export interface Cancellable {

@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Lease, MessageStore } from "../MessageStore.ts"
 import type { Attempts } from "./attempts.ts"
-import { annotations } from "./writes.ts"
+import { annotations } from "./words.ts"
 
 export interface LeaseHolder {
   /** One more reason to hold the lease. */

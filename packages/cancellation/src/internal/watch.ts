@@ -14,7 +14,8 @@ import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from ".
 import type { Detection } from "./detection.ts"
 import type { Feed, Segment } from "./feed.ts"
 import type { LeaseHolder } from "./lease.ts"
-import { annotations, type Chronicle, type Writes } from "./writes.ts"
+import { annotations } from "./words.ts"
+import type { Chronicle, Writes } from "./writes.ts"
 
 /** A run as `CancellationWatcher` sees it. */
 export interface Watch {
@@ -26,6 +27,8 @@ export interface Watch {
   readonly cancel: (reason: StopReason) => Effect.Effect<void>
   /** Goes on to the next segment of the same turn. */
   readonly retarget: (messageId: MessageId) => Effect.Effect<void>
+  /** Its segments that match have been erased: cancels it, and sends nothing more of them. */
+  readonly forget: (matches: (run: Run) => boolean) => Effect.Effect<void>
   /** Wants ticks at this interval too, until told otherwise. */
   readonly want: (interval: Duration.Duration) => Effect.Effect<void>
   readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
@@ -170,8 +173,14 @@ export const openWatch = Effect.fnUntraced(function* (
       start: "waiting",
       sending: undefined,
       giveUpAt: undefined,
+      failure: undefined,
       started: (record) => started(part, record),
-      detect: (request, by) => detect(run, request, by)
+      detect: (request, by) =>
+        Effect.suspend(() => {
+          // Its row is gone, and with it what could be told of it.
+          if (request === "deleted") part.start = "forgotten"
+          return detect(run, request, by)
+        })
     }
     if (closed) return
     parts.set(key, part)
@@ -206,6 +215,14 @@ export const openWatch = Effect.fnUntraced(function* (
           return parts.has(runKey(run)) ? Effect.void : begin(run)
         })
       ),
+
+    forget: (matches) =>
+      Effect.suspend(() => {
+        const erased = Array.from(parts.values()).filter(({ run }) => matches(run))
+        for (const part of erased) part.start = "forgotten"
+        const [first] = erased
+        return first === undefined ? Effect.void : detect(first.run, "deleted", "local")
+      }),
 
     want: feed.want,
     unwant: feed.unwant,

@@ -4,6 +4,7 @@
  * Both are gathered and tried again through an outage. Neither holds up the work: a run goes on
  * while its start is still on its way, and a run that is over before that costs nothing.
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -22,16 +23,23 @@ import { understoodRows } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
 import { makeChunks } from "./chunks.ts"
 import { makeLane } from "./lane.ts"
+import { givenUp, waitingFor } from "./lastWrites.ts"
+import { annotations } from "./words.ts"
 
 /** One run whose start and end are told to the store. */
 export interface Chronicle {
   readonly run: Run
-  /** `waiting`: not sent yet. `sent`: the store may know it. `known`: the store has answered. */
-  start: "waiting" | "sent" | "known"
+  /**
+   * `waiting`: not sent yet. `sent`: the store may know it. `known`: the store has answered.
+   * `forgotten`: erased, so nothing is sent of it any more.
+   */
+  start: "waiting" | "sent" | "known" | "forgotten"
   /** Done when the start now under way has succeeded or failed. */
   sending: Deferred.Deferred<void> | undefined
   /** When its last write must have arrived, once it is over. */
   giveUpAt: number | undefined
+  /** Why the last write about it that failed did. */
+  failure: Cause.Cause<MessageStoreError> | undefined
   /** Told how the run stands when it has started, a waiting stop included. */
   readonly started: (record: RunRecord) => Effect.Effect<void>
 }
@@ -42,7 +50,12 @@ export interface Writes {
   readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
   /** Queues an outcome for each, and waits for the first attempt to write them, not for success. */
   readonly ended: (chronicles: ReadonlyArray<Chronicle>, outcome: RunOutcome) => Effect.Effect<void>
-  /** Waits until all is written or given up, at most this long; then gives up the rest. */
+  /** The runs that match have been erased: sends nothing of their pending last writes. */
+  readonly forget: (matches: (run: Run) => boolean) => void
+  /**
+   * Waits until all is written or given up, at most this long; then gives up the rest. Says once
+   * that it waits, if the store has failed.
+   */
   readonly flush: (limit: Duration.Duration) => Effect.Effect<void>
 }
 
@@ -84,7 +97,8 @@ export const makeWrites = (options: {
       let failures = 0
       for (let from = 0, end = 0; from < wanted.length; from = end) {
         end = from + startChunks.size()
-        const chunk = wanted.slice(from, end)
+        const chunk = wanted.slice(from, end).filter(({ start }) => start !== "forgotten")
+        if (chunk.length === 0) continue
         const sending = Deferred.makeUnsafe<void>()
         for (const chronicle of chunk) {
           chronicle.start = "sent"
@@ -100,7 +114,10 @@ export const makeWrites = (options: {
             understoodRows
           )
         )
-        if (Exit.isSuccess(exit)) for (const chronicle of chunk) chronicle.start = "known"
+        for (const chronicle of chunk) {
+          chronicle.failure = Exit.isFailure(exit) ? exit.cause : undefined
+          if (Exit.isSuccess(exit)) chronicle.start = "known"
+        }
         Deferred.doneUnsafe(sending, Effect.void)
         yield* options.startsAnswered(
           chunk.map(({ run }) => run),
@@ -161,20 +178,26 @@ export const makeWrites = (options: {
     return exit
   })
 
-  const giveUp = Effect.fnUntraced(function* (
-    changes: ReadonlyArray<Change>,
-    cause: Exit.Exit<unknown, MessageStoreError>
-  ) {
+  const giveUp = Effect.fnUntraced(function* (changes: ReadonlyArray<Change>, otherwise: string) {
     if (changes.length === 0) return
     for (const change of changes) Deferred.doneUnsafe(change.attempted, Effect.void)
     yield* Metric.update(lastWritesGivenUp, changes.length)
-    yield* Effect.logError(
-      `Given up: ${changes.length} last writes did not reach the store in time; their runs will be called lost`,
-      ...(Exit.isFailure(cause) ? [cause.cause] : [])
-    )
+    const cause = lastFailure(changes)
+    yield* Effect.logError(givenUp(changes, { cause, otherwise, hasLeases: lease !== undefined }))
+    if (cause !== undefined) yield* Effect.logDebug("Why last writes were given up", cause)
   })
 
   const pending = new Set<Change>()
+  let closing: { readonly limit: Duration.Duration; isSaid: boolean } | undefined
+
+  // Whoever sees a process hang at its end must be able to read why.
+  const sayWaiting = Effect.suspend(() => {
+    const changes = Array.from(pending)
+    const cause = lastFailure(changes)
+    if (closing === undefined || closing.isSaid || cause === undefined) return Effect.void
+    closing.isSaid = true
+    return Effect.logWarning(waitingFor(changes, Duration.toMillis(closing.limit), cause))
+  })
 
   const advanceChunks = makeChunks(chunkSize)
   const advances = makeLane<Change>({
@@ -185,21 +208,20 @@ export const makeWrites = (options: {
       for (const { chronicle } of live) {
         if (chronicle.sending !== undefined) yield* Deferred.await(chronicle.sending)
       }
-      // A run the store never heard of has nothing to be told of.
-      const unknown = live.filter(({ chronicle }) => chronicle.start === "waiting")
+      const unknown = live.filter(({ chronicle }) => !isTold(chronicle))
       for (const change of unknown) {
         pending.delete(change)
         Deferred.doneUnsafe(change.attempted, Effect.void)
       }
       const ready = live.filter(({ chronicle }) => chronicle.start === "known")
       let again = live.filter(({ chronicle }) => chronicle.start === "sent")
-      let last: Exit.Exit<unknown, MessageStoreError> = Exit.void
       let failures = 0
       for (let from = 0, end = 0; from < ready.length; from = end) {
         end = from + advanceChunks.size()
         const chunk = ready.slice(from, end)
-        last = yield* write(chunk)
-        if (Exit.isFailure(last)) {
+        const exit = yield* write(chunk)
+        if (Exit.isFailure(exit)) {
+          for (const { chronicle } of chunk) chronicle.failure = exit.cause
           advanceChunks.failed(chunk.length)
           again = again.concat(chunk)
           if (++failures < 2) continue
@@ -213,7 +235,8 @@ export const makeWrites = (options: {
       for (const change of again) Deferred.doneUnsafe(change.attempted, Effect.void)
       const now = yield* Clock.currentTimeMillis
       const late = again.filter((change) => change.giveUpAt <= now && pending.delete(change))
-      yield* giveUp(late, last)
+      yield* giveUp(late, "the store has not answered")
+      if (again.length > late.length) yield* sayWaiting
       return again.filter((change) => pending.has(change))
     })
   })
@@ -226,7 +249,7 @@ export const makeWrites = (options: {
     // that the store knows.
     if (scope.state._tag === "Closed") {
       Deferred.doneUnsafe(change.attempted, Effect.void)
-      if (chronicle.start !== "waiting") yield* giveUp([change], Exit.void)
+      if (isTold(chronicle)) yield* giveUp([change], "the repo closed before the run did")
       return change
     }
     pending.add(change)
@@ -251,25 +274,24 @@ export const makeWrites = (options: {
             )
           )
       ),
-    flush: (limit) =>
-      Effect.flatMap(
-        Effect.timeoutOption(advances.idle, limit),
-        Option.match({
-          onSome: () => Effect.void,
-          onNone: () =>
-            Effect.suspend(() => {
-              const left = Array.from(pending)
-              pending.clear()
-              return giveUp(left, Exit.void)
-            })
-        })
-      )
+    forget: (matches) => {
+      for (const { chronicle } of pending) {
+        if (matches(chronicle.run)) chronicle.start = "forgotten"
+      }
+    },
+    flush: Effect.fnUntraced(function* (limit) {
+      closing ??= { limit, isSaid: false }
+      yield* sayWaiting
+      if (Option.isSome(yield* Effect.timeoutOption(advances.idle, limit))) return
+      const left = Array.from(pending)
+      pending.clear()
+      yield* giveUp(left, "the store has not answered")
+    })
   }
 }
 
-/** What every log line and span about a run carries. Never a note: that is somebody's own words. */
-export const annotations = (run: Run) => ({
-  "effect_cancellation.chat_id": run.ref.chatId,
-  "effect_cancellation.message_id": run.ref.messageId,
-  "effect_cancellation.run_id": run.runId
-})
+// Of a run that the store never heard of, or was told to forget, there is nothing to tell it.
+const isTold = ({ start }: Chronicle): boolean => start === "sent" || start === "known"
+
+const lastFailure = (changes: ReadonlyArray<Change>) =>
+  changes.findLast(({ chronicle }) => chronicle.failure !== undefined)?.chronicle.failure
