@@ -18,6 +18,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { makeAttempts } from "./internal/attempts.ts"
 import type { Detection } from "./internal/detection.ts"
+import { makeForget } from "./internal/erasure.ts"
 import { makeFeed } from "./internal/feed.ts"
 import { makeLeaseHolder } from "./internal/lease.ts"
 import { count, notNegative, positive } from "./internal/settings.ts"
@@ -78,7 +79,11 @@ export class MessageRepo extends Context.Service<
       query: RunQuery
     ) => Effect.Effect<ReadonlyArray<RunRecord>, MessageStoreError>
 
-    /** Erases runs and stops; answers how many runs. A run that is still watched is cancelled. */
+    /**
+     * Erases runs and stops; answers how many runs. What runs in this process for the user or chat
+     * is cancelled at once, with the reason `deleted`; in other processes within two polls, or as
+     * soon as a signal tells them. A run that begins after it is a new one: begin none for them.
+     */
     readonly forget: (query: ForgetQuery) => Effect.Effect<number, MessageStoreError>
 
     /**
@@ -227,7 +232,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
         )
       ),
     findRuns: (query) => ask("findRuns", store.findRuns(query)),
-    forget: (query) => ask("forget", store.forget(query)),
+    forget: makeForget({ store, attempts, open, writes, publish }),
     drain: Effect.fn("MessageRepo.drain")(function* ({ timeout }) {
       const limit = yield* notNegative("timeout", timeout)
       draining = true

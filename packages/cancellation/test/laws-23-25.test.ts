@@ -483,8 +483,9 @@ describe("Law 25: Deleted", () => {
 
   it.effect("checks are looks, too", () =>
     Effect.gen(function* () {
-      const { repo, watcher } = yield* started({ pollInterval: "1 hour" })
-      yield* repo.forget(everything)
+      const { store } = yield* StoreFaults
+      const { watcher } = yield* started({ pollInterval: "1 hour" })
+      yield* store.forget(everything)
       assert.isFalse(yield* watcher.check)
       assert.isTrue(yield* watcher.check)
     }).pipe(provided)

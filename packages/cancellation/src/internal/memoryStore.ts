@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import {
-  type ChatId,
   defaultTenant,
   messageKey,
   type MessageRef,
@@ -24,6 +23,7 @@ import {
   StopRequest,
   type StopTarget
 } from "../StopRequest.ts"
+import { isIn, type Where } from "./place.ts"
 import { positive } from "./settings.ts"
 
 interface Tombstone {
@@ -221,22 +221,11 @@ export const makeMemoryStore = Effect.fnUntraced(function* (options?: {
   }
 })
 
-interface Where {
-  readonly companyId?: string
-  readonly userId?: string
-  readonly chatId?: ChatId
-}
-
 const chatKey = (where: Where): string =>
   `${where.companyId ?? defaultTenant}\0${where.userId ?? defaultTenant}\0${where.chatId}`
 
 const whereOf = (target: StopTarget): Where =>
   target._tag === "Chat" ? target : target._tag === "Message" ? target.ref : target.run.ref
-
-const isIn = (query: Where, ref: Where): boolean =>
-  (query.companyId ?? defaultTenant) === (ref.companyId ?? defaultTenant) &&
-  (query.userId === undefined || query.userId === (ref.userId ?? defaultTenant)) &&
-  (query.chatId === undefined || query.chatId === ref.chatId)
 
 const isFound = (query: RunQuery, { outcome, run }: RunRecord): boolean => {
   if (query.runningOnly === true && outcome !== undefined) return false
