@@ -1,5 +1,6 @@
 // `npm run demo:postgres`, on any machine.
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { createServer, type Server } from "node:net"
 import path from "node:path"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -56,7 +57,7 @@ it.live("serves on a PostgreSQL of its own, which ends with it and keeps what wa
 
     const env = reach(folder)
     const list = yield* run("messages.ts", [], env)
-    assert.match(list.stdout, /\nm +c +\d+s +running\n$/)
+    assert.match(list.stdout, /\nm +c +\d+ s +running\n$/)
     const stop = yield* run("stop.ts", ["m"], env)
     assert.match(stop.stdout, /^Stopped m in \d+ ms\.\n$/, stop.stderr)
 
@@ -74,7 +75,9 @@ it.live("serves on a PostgreSQL of its own, which ends with it and keeps what wa
     assert.isFalse(isAlive(pid))
     assert.isFalse(existsSync(urlIn(folder)))
 
+    // what somebody read before is still right
     const again = chatOf(yield* start(folder), "c")
+    assert.deepStrictEqual(reach(folder), env)
     assert.strictEqual((yield* again.answer("m"))?.state, "stopped")
     assert.strictEqual((yield* again.answer("other"))?.state, "interrupted")
 
@@ -127,3 +130,35 @@ it.live("what keeps it from starting is said in one line", () =>
     assert.deepStrictEqual([stdout, code], ["", 1])
   }).pipe(Effect.scoped)
 )
+
+it.live(
+  "another port is taken if its own is not free, and DATABASE_URL is not; both are said",
+  () =>
+    Effect.gen(function* () {
+      const folder = yield* newFolder
+      const first = yield* start(folder)
+      assert.notInclude(first.output().stdout, "ignored")
+      const { port } = new URL(reach(folder).DATABASE_URL)
+      yield* first.signal("SIGINT")
+      yield* first.ended
+      yield* occupy(Number(port))
+      const env = { DEMO_DATA: folder, DATABASE_URL: "postgres://user:secret@localhost/other" }
+      const { banner } = yield* startServer(env, { script: "postgres.ts" })
+      assert.match(banner, /^DATABASE_URL is ignored: .*\n/)
+      assert.notInclude(banner, "secret")
+      const now = new URL(reach(folder).DATABASE_URL).port
+      assert.notStrictEqual(now, port)
+      assert.include(
+        banner,
+        `\nPort ${port}, where this PostgreSQL was before, is taken; now it is on port ${now}.`
+      )
+    }).pipe(Effect.scoped)
+)
+
+const occupy = (port: number) =>
+  Effect.acquireRelease(
+    Effect.callback<Server>((resume) => {
+      const server = createServer().listen(port, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  )

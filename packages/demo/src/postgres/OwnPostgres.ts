@@ -1,9 +1,8 @@
 /**
- * A PostgreSQL of our own, on a machine that has none: in a folder that is kept, on any free port of
- * this machine, for as long as the demo runs.
+ * A PostgreSQL of our own, on a machine that has none: in a folder that is kept, on a port of this
+ * machine, for as long as the demo runs.
  */
 import { rm, writeFile } from "node:fs/promises"
-import { createServer } from "node:net"
 import path from "node:path"
 import { PgConnection } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
@@ -15,6 +14,7 @@ import * as Kept from "./Kept.ts"
 import { endLeftover } from "./Leftover.ts"
 import { lock } from "./Lock.ts"
 import { reasonIn } from "./log.ts"
+import { choosePort, keepPort } from "./Port.ts"
 import { findPrograms, type Programs } from "./Programs.ts"
 import { removeUnfinished } from "./unfinished.ts"
 import { urlOf } from "./url.ts"
@@ -35,6 +35,7 @@ export const start = Effect.fn("OwnPostgres.start")(function* (folder: string) {
   const cluster = yield* openCluster(folder, user, programs)
   yield* endLeftover(cluster)
   const port = yield* launch(cluster, programs)
+  yield* keepPort(folder, port)
   const url = urlOf(cluster, port, database)
   yield* publish(folder, url)
   return url
@@ -44,7 +45,7 @@ const launch = Effect.fnUntraced(
   function* (cluster: Cluster, { postgres }: Programs) {
     const { data, folder, user } = cluster
     const log = path.join(folder, "postgres.log")
-    const port = yield* freePort
+    const port = yield* choosePort(folder)
     const server = yield* Kept.start({
       command: postgres,
       args: ["-D", data, ...settings(port)],
@@ -102,16 +103,3 @@ const publish = (folder: string, url: Redacted.Redacted) =>
     }),
     () => Effect.promise(() => rm(urlFile(folder), { force: true }))
   )
-
-const freePort = Effect.callback<number, Refusal>((resume) => {
-  const server = createServer()
-  server.once("error", (error) =>
-    resume(Effect.fail(new Refusal({ line: `There is no free port: ${error.message}` })))
-  )
-  server.listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() =>
-      resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0))
-    )
-  })
-})
