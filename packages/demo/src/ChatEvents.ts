@@ -17,11 +17,15 @@ import { ChatView, MessageView } from "./ChatView.ts"
 import { isUnavailable } from "./ContentOutage.ts"
 import { type Change, Drafts } from "./Drafts.ts"
 
-/** `Chat`: everything. `Message`: one message, new or changed. `Words`: text appended at a place. */
+/**
+ * `Chat`: everything. `Message`: one message, new or changed. `Words`: text appended at a place.
+ * `Database`: whether it answers; it does until the page is told otherwise.
+ */
 export const ChatEvent = Schema.TaggedUnion({
   Chat: { messages: Schema.Array(MessageView) },
   Message: { message: MessageView },
   Words: { messageId: MessageId, at: Schema.Natural, text: Schema.String },
+  Database: { answers: Schema.Boolean },
   Alive: {}
 })
 export type ChatEvent = typeof ChatEvent.Type
@@ -36,19 +40,17 @@ export class ChatEvents extends Context.Service<
       const view = yield* ChatView
       const drafts = yield* Drafts
 
-      const read = (chatId: ChatId, before: ReadonlyArray<MessageView>) =>
-        view
-          .read(chatId)
-          .pipe(
-            Effect.catch((error) =>
-              Effect.as(
-                isUnavailable(error)
-                  ? Effect.void
-                  : Effect.logWarning(`A page cannot be told news: ${error.message}`),
-                before
-              )
-            )
+      const read = (chatId: ChatId): Effect.Effect<Look> =>
+        view.read(chatId).pipe(
+          Effect.map((messages) => ({ messages, isAway: false })),
+          Effect.catch((error) =>
+            isUnavailable(error)
+              ? Effect.succeed({ isAway: true })
+              : Effect.as(Effect.logWarning(`A page cannot be told news: ${error.message}`), {
+                  isAway: false
+                })
           )
+        )
 
       // The next thing that happens in this chat; a pause without any makes the loop look itself.
       const nextChange = Effect.fnUntraced(function* (
@@ -67,17 +69,18 @@ export class ChatEvents extends Context.Service<
             return Stream.unfold(beginning, (state) =>
               Effect.gen(function* () {
                 const what =
-                  state.told === undefined
+                  state === beginning
                     ? "stored"
-                    : yield* nextChange(changes, chatId, pauseOf(state.stored))
-                const stored = what === "stored" ? yield* read(chatId, state.stored) : state.stored
-                const shown = view.withDrafts(chatId, stored)
-                const events = newsOf(state.told, shown)
+                    : yield* nextChange(changes, chatId, pauseOf(state.stored ?? []))
+                const look: Look = what === "stored" ? yield* read(chatId) : state
+                const stored = look.messages ?? state.stored
+                const told = stored && view.withDrafts(chatId, stored)
+                const events = eventsOf(state, { told, isAway: look.isAway })
                 const silent = events.length === 0 ? state.silent + 1 : 0
-                return [
-                  silent >= silentLooks ? [ChatEvent.cases.Alive.make({})] : events,
-                  { stored, told: shown, silent: silent >= silentLooks ? 0 : silent }
-                ] as const
+                const next = { stored, told, isAway: look.isAway }
+                return silent >= silentLooks
+                  ? ([[ChatEvent.cases.Alive.make({})], { ...next, silent: 0 }] as const)
+                  : ([events, { ...next, silent }] as const)
               })
             )
           })
@@ -88,13 +91,23 @@ export class ChatEvents extends Context.Service<
   )
 }
 
-interface State {
-  readonly stored: ReadonlyArray<MessageView>
+interface Look {
+  /** Nothing if they could not be read. */
+  readonly messages?: ReadonlyArray<MessageView>
+  readonly isAway: boolean
+}
+
+interface Told {
   readonly told: ReadonlyArray<MessageView> | undefined
+  readonly isAway: boolean
+}
+
+interface State extends Told {
+  readonly stored: ReadonlyArray<MessageView> | undefined
   readonly silent: number
 }
 
-const beginning: State = { stored: [], told: undefined, silent: 0 }
+const beginning: State = { stored: undefined, told: undefined, isAway: false, silent: 0 }
 
 // A page that hears nothing at all for some seconds believes the server is gone.
 const silentLooks = 5
@@ -117,6 +130,14 @@ const pauseOf = (messages: ReadonlyArray<MessageView>): number => {
   if (messages.some(({ state }) => state === "stopping")) return 100
   return messages.some(({ state }) => state === "running") ? 300 : 1000
 }
+
+// Of a chat that could not be read nothing is said: an empty one would look new.
+const eventsOf = (before: Told, now: Told): ReadonlyArray<ChatEvent> => [
+  ...(before.isAway === now.isAway
+    ? []
+    : [ChatEvent.cases.Database.make({ answers: !now.isAway })]),
+  ...(now.told === undefined ? [] : newsOf(before.told, now.told))
+]
 
 const newsOf = (
   told: ReadonlyArray<MessageView> | undefined,

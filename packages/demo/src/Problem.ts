@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import type { MessageContentError, MessageStoreError } from "effect-cancellation"
 import { type HttpServerError, type HttpServerResponse, ProblemDetails } from "effect/http"
 import type { Conflict, NotFound } from "./Answers.ts"
+import { isUnavailable } from "./ContentOutage.ts"
 
 export class Problem extends Schema.TaggedError<Problem>("effect-cancellation-demo/Problem")(
   "Problem",
@@ -67,10 +68,16 @@ const problemOf = (failure: Failure): Problem => {
     case "MessageContentError":
       return failure.reason._tag === "UnstorableText"
         ? problem(400, "Invalid request", failure.message)
-        : problem(503, "The database does not answer", failure.message)
+        : ofDatabase(failure)
     case "MessageStoreError":
-      return problem(503, "The database does not answer", failure.message)
+      return ofDatabase(failure)
   }
 }
+
+// An outage is in the log, with what failed in it.
+const ofDatabase = (failure: MessageContentError | MessageStoreError): Problem =>
+  isUnavailable(failure)
+    ? problem(503, "The database does not answer", "The database does not answer.")
+    : problem(500, "Internal error", failure.message)
 
 const shorten = (text: string): string => (text.length <= 300 ? text : `${text.slice(0, 300)}…`)

@@ -53,3 +53,19 @@ export const chatOf = (server: { readonly url: string }, chatId: string) => {
       until(answer(messageId), (message) => (message?.text.length ?? 0) >= length)
   }
 }
+
+/** A page that looks on; what it was told so far can be read at any time, also after a cut. */
+export const openPage = Effect.fnUntraced(function* (url: string, chatId: string) {
+  const { signal } = yield* Effect.acquireRelease(
+    Effect.sync(() => new AbortController()),
+    (controller) => Effect.sync(() => controller.abort())
+  )
+  const events = yield* Effect.promise(() => fetch(`${url}/api/chats/${chatId}/events`, { signal }))
+  let told = ""
+  const listen = async () => {
+    const decoder = new TextDecoder()
+    for await (const bytes of events.body ?? []) told += decoder.decode(bytes, { stream: true })
+  }
+  listen().catch((error: unknown) => (told += `\n${String(error)}`))
+  return () => told
+})

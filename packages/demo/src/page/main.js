@@ -19,6 +19,9 @@ let messages = emptyChat
 let views = new Map()
 let announced
 let known = false
+let heardAt = performance.now()
+let unreachable
+let isDatabaseAway = false
 let sending
 let stopping
 let swappedAt = -Infinity
@@ -34,12 +37,18 @@ const show = (next) => {
   const follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60
   messages = next
   const mayRegenerate = running() === undefined
-  for (const message of messages) viewOf(message).update(message, { mayRegenerate })
+  for (const message of messages) viewOf(message).update(asKnown(message), { mayRegenerate })
   find("welcome").hidden = !known || messages.length > 0
   showButtons()
   announce()
   if (follow) scroller.scrollTop = scroller.scrollHeight
 }
+
+// While the server is away nobody knows whether it still writes: only when it last did.
+const asKnown = (message) =>
+  unreachable !== undefined && isOpen(message)
+    ? { ...message, silence: Math.max(1, Math.floor((performance.now() - heardAt) / 1000)) }
+    : message
 
 const viewOf = (message) => {
   const present = views.get(message.messageId)
@@ -84,9 +93,21 @@ const showProblem = (problem) => {
 }
 
 const showReachable = (reachable) => {
+  if (reachable) heardAt = performance.now()
+  clearInterval(unreachable)
+  unreachable = reachable ? undefined : setInterval(() => show(messages), 1000)
   document.body.classList.toggle("unreachable", !reachable)
-  find("connection").textContent = reachable ? "" : "The server does not answer. Reconnecting…"
-  find("connection").hidden = reachable
+  const away = !reachable ? "server" : isDatabaseAway ? "database" : undefined
+  setText(
+    find("connection"),
+    away === undefined ? "" : `The ${away} does not answer. Trying again…`
+  )
+  find("connection").hidden = away === undefined
+}
+
+const showDatabase = (answers) => {
+  isDatabaseAway = !answers
+  showReachable(true)
 }
 
 const fitText = () => {
@@ -203,16 +224,21 @@ const openChat = () => {
   views = new Map()
   announced = undefined
   known = false
+  isDatabaseAway = false
   sending = undefined
   list.replaceChildren()
   show(emptyChat)
   showProblem()
   events = openEvents(chatId, {
     onEvent: (event) => {
+      if (event._tag === "Database") return showDatabase(event.answers)
       const next = applyEvent(messages, event)
       if (next === undefined) return events.reload()
-      if (event._tag === "Chat") forget(next)
-      known = true
+      if (event._tag === "Chat") {
+        forget(next)
+        showDatabase(true)
+        known = true
+      }
       show(next)
     },
     onReachable: showReachable

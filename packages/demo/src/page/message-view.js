@@ -41,7 +41,7 @@ export const makeMessageView = ({ role }, { onRegenerate }) => {
       root.dataset.state = message.state
       root.setAttribute("aria-busy", String(isOpen(message)))
       updateBody(body, message)
-      status.className = `status ${message.state}`
+      status.className = `status ${message.state} ${message.silence === undefined ? "" : "silent"}`
       setText(words, stateInWords(message))
       again.hidden = isOpen(message)
       again.disabled = !mayRegenerate

@@ -1,13 +1,25 @@
 // What the states of a message are called, for a person.
 
 /** @param {number} millis */
-export const duration = (millis) =>
-  millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(1)} s`
+export const duration = (millis) => {
+  if (millis < 1000) return `${Math.round(millis)} ms`
+  // what rounds to a minute is one
+  return millis < 59_950 ? `${(millis / 1000).toFixed(1)} s` : age(Math.round(millis / 1000))
+}
+
+const age = (seconds) => {
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
 
 const words = {
   said: () => "",
-  running: () => "Writing…",
-  stopping: () => "Stopping…",
+  running: ({ silence }) =>
+    silence === undefined ? "Writing…" : `No sign of life for ${age(silence)}`,
+  stopping: ({ silence }) =>
+    silence === undefined ? "Stopping…" : `Stopping, but no sign of life for ${age(silence)}`,
   stopped: ({ receipt }) => {
     const time = tookOf(receipt)
     return time === undefined ? "Stopped" : `Stopped after ${duration(time)}`
@@ -17,7 +29,7 @@ const words = {
   interrupted: () => "Interrupted by shutdown",
   failed: () => "Failed",
   abandoned: () => "Given up: it did not end when it was stopped",
-  lost: () => "Lost: the process that wrote this is gone"
+  lost: () => "Lost: its process died or was cut off"
 }
 
 /** Both times of a receipt are by the store's clock, so they may be subtracted. */
