@@ -1,6 +1,6 @@
 /**
  * What can be set from outside, read once at the edge: `PORT`, `DATABASE_URL`, `DEMO_DATA`,
- * `DEMO_SPEED`.
+ * `DEMO_SPEED`. A variable that is empty counts as not set.
  */
 import os from "node:os"
 import path from "node:path"
@@ -61,16 +61,23 @@ export const onThisMachine = Effect.gen(function* () {
   return { port, speed, folder, isFolderGiven: given !== undefined }
 })
 
-// What is wrong with it is not repeated: it may hold a password.
+// It is not repeated: it may hold a password.
 const databaseUrl = Effect.gen(function* () {
   const given = yield* variable("DATABASE_URL")
   if (Option.isNone(given)) return undefined
-  const url = parseUrl(given.value)
-  if (url !== undefined) return url
-  return yield* new Refusal({
-    line: "DATABASE_URL must be a URL such as postgres://user:password@localhost:5432/database, with special characters percent-encoded."
-  })
+  return yield* Effect.mapError(
+    Effect.fromResult(parseUrl(given.value)),
+    (wrong) =>
+      new Refusal({
+        line: `DATABASE_URL ${wrong}. It must be like postgres://user:password@localhost:5432/database, with special characters percent-encoded. Without it the demo uses SQLite.`
+      })
+  )
 })
+
+/** Whether `DATABASE_URL` is there, for who does not use it. */
+export const isDatabaseUrlGiven: Effect.Effect<boolean, Refusal> = Effect.suspend(() =>
+  Effect.map(variable("DATABASE_URL"), Option.isSome)
+)
 
 const variable = (name: string): Effect.Effect<Option.Option<string>, Refusal> =>
   Config.option(Config.String(name)).pipe(
@@ -92,8 +99,8 @@ const number = Effect.fnUntraced(function* (
     : yield* new Refusal({ line: `${name} is "${given.value}"; it must be ${range}.` })
 })
 
-// Where each system keeps what a program stores for its user.
-const userFolder = Effect.gen(function* () {
+/** The folder if none is given: where each system keeps what a program stores for its user. */
+export const userFolder = Effect.gen(function* () {
   const [name, otherwise] =
     process.platform === "win32"
       ? (["LOCALAPPDATA", path.join("AppData", "Local")] as const)

@@ -4,10 +4,12 @@
 import { existsSync } from "node:fs"
 import path from "node:path"
 import { PgClient } from "@effect/sql-pg"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type { MessageContent, MessageStore } from "effect-cancellation"
+import * as Result from "effect/Result"
+import { InvalidSetting, type MessageContent, type MessageStore } from "effect-cancellation"
 import { Migrations } from "effect-cancellation-sql"
 import * as Postgres from "effect-cancellation-sql/Postgres"
 import * as Sqlite from "effect-cancellation-sql/Sqlite"
@@ -58,16 +60,28 @@ const open = Effect.fnUntraced(function* <A, E extends { readonly message: strin
     error instanceof Refusal
       ? error
       : new Refusal({
-          line: `The database cannot be used (${nameOf(database)}): ${inWords(error)}`
+          line: `The database cannot be used (${nameOf(database)}): ${inWords(error, settingOf(database))}`
         })
   const [client, stores] =
     database._tag === "Sqlite" ? sqlite(database.file) : postgres(database.url)
   yield* Effect.mapError(Effect.provide(tables, client, { local: true }), refused)
   return ContentOutage.layer.pipe(
     Layer.provideMerge(stores),
-    Layer.catch((error) => Layer.effectContext(refused(error)))
+    Layer.catchCause((cause) => Layer.effectContext(Effect.mapError(settled(cause), refused)))
   )
 })
+
+// The variable that a person would change. A PostgreSQL of our own has none.
+const settingOf = (database: Database): string | undefined =>
+  database._tag === "Postgres" && database.folder === undefined ? "DATABASE_URL" : undefined
+
+// What a layer dies of because of a setting is the person's to mend. Its value may be a password.
+const settled = <E>(cause: Cause.Cause<E>) => {
+  const defect = Result.getOrUndefined(Cause.findDefect(cause))
+  return defect instanceof InvalidSetting
+    ? Effect.fail(new Refusal({ line: `DATABASE_URL must be ${defect.range}.` }))
+    : Effect.failCause(cause)
+}
 
 const refuseWithoutTables = Effect.fnUntraced(function* (refusal: Refusal) {
   const sql = yield* SqlClient.SqlClient

@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import { vi } from "vitest"
 import * as Postgres from "../../sql/test/support/Postgres.ts"
 import * as TcpProxy from "../../sql/test/support/TcpProxy.ts"
-import { chatOf, request } from "./ChatClient.ts"
+import { chatOf, openPage, request } from "./ChatClient.ts"
 import { run, startServer, until } from "./DemoProcess.ts"
 import { sqlite } from "./places.ts"
 
@@ -33,17 +33,32 @@ const changed = (change: (url: URL) => void) =>
 
 it.live("a DATABASE_URL that is none is refused without repeating it", () =>
   Effect.gen(function* () {
-    for (const [DATABASE_URL, [script, args]] of [
-      ["mysql://user:secret@localhost/database", programs[0]],
-      ["postgres://user:secret%ZZ@localhost/database", programs[1]],
-      ["secret", programs[2]]
+    for (const [DATABASE_URL, why, [script, args]] of [
+      ["mysql://user:secret@localhost/database", "does not begin with postgres://", programs[0]],
+      ["postgres://user:secret%ZZ@localhost/database", "has a % that encodes", programs[1]],
+      ["postgres://:secret@localhost/database", "names no user", programs[2]],
+      ["postgres://user:a@b/secret@localhost/database", "has a #, / or ? in", programs[0]],
+      ["postgres://user:a@b?secret@localhost/database", "has a #, / or ? in", programs[1]],
+      ["postgres://user:5#secret@localhost/database", "has a #, / or ? in", programs[2]],
+      ["postgres://user:5/secret@localhost/database", "has a #, / or ? in", programs[0]],
+      ["postgres://user:secret@localhost:99999/database", "is not a URL", programs[0]],
+      ["secret", "is not a URL", programs[2]]
     ] as const) {
       const { code, stderr, stdout } = yield* run(script, args, { DATABASE_URL, PORT: "0" })
-      assert.match(stderr, /^DATABASE_URL must be a URL such as .*\n$/)
+      assert.isTrue(stderr.startsWith(`DATABASE_URL ${why}`), stderr)
+      assert.match(stderr, / It must be like postgres:\/\/.*\n$/)
       assert.notInclude(stderr, "secret")
       assert.deepStrictEqual([stdout, code], ["", 1])
     }
   })
+)
+
+it.live("an empty DATABASE_URL is none", () =>
+  Effect.gen(function* () {
+    const env = { ...(yield* sqlite), DATABASE_URL: "" }
+    const { banner } = yield* startServer(env)
+    assert.match(banner, /demo\.sqlite\n/)
+  }).pipe(Effect.scoped)
 )
 
 it.live("a database that cannot be used is said in one line, without a password", () =>
@@ -53,7 +68,7 @@ it.live("a database that cannot be used is said in one line, without a password"
         yield* changed((url) => {
           url.port = "1"
         }),
-        /the server cannot be reached \(connect ECONNREFUSED .*\)/,
+        /the server cannot be reached \(connect ECONNREFUSED .*\)\. Is it running, .* DATABASE_URL/,
         programs[0]
       ],
       [
@@ -61,21 +76,32 @@ it.live("a database that cannot be used is said in one line, without a password"
           url.username = "nobody-known"
           url.password = "secret"
         }),
-        /the server does not let this user in \(password authentication failed .*\)/,
+        // as this server trusts everybody, or nobody
+        /the server does not let this user in \((password|role) .*\)\. Are .* DATABASE_URL right\?/,
         programs[1]
       ],
       [
         yield* changed((url) => {
           url.pathname = "/missing"
         }),
-        /database "missing" does not exist/,
+        /database "missing" does not exist\. Make it .* DATABASE_URL\./,
         programs[2]
+      ],
+      [
+        yield* changed((url) => url.searchParams.set("sslmode", "require")),
+        /the server does not support TLS\. .* sslmode in DATABASE_URL/,
+        programs[0]
+      ],
+      [
+        yield* changed((url) => url.searchParams.set("sslmode", "some")),
+        /: unrecognized sslmode in URL: "some"\. Correct DATABASE_URL\./,
+        programs[1]
       ]
     ] as const
     for (const [DATABASE_URL, why, [script, args]] of refusals) {
       const { password } = new URL(DATABASE_URL)
       const { code, stderr, stdout } = yield* run(script, args, { DATABASE_URL, PORT: "0" })
-      assert.match(stderr, /^The database cannot be used \(PostgreSQL at [\w.:/-]+\): .*\.\n$/)
+      assert.match(stderr, /^The database cannot be used \(PostgreSQL at [\w.:/-]+\): .*[.?]\n$/)
       assert.match(stderr, why)
       if (password !== "") assert.notInclude(stderr, password)
       assert.deepStrictEqual([stdout, code], ["", 1])
@@ -151,16 +177,24 @@ it.live("a database that goes away is told to pages, and used again when it is b
     yield* chat.ask("m")
     yield* chat.untilText("m")
     const page = request(`${server.url}/api/chats/c`)
+    const events = yield* openPage(server.url, "c")
 
     yield* proxy.cut
     const problem = yield* until(page, ({ status }) => status === 503)
-    assert.strictEqual(JSON.parse(problem.text).title, "The database does not answer")
-    yield* Effect.sleep("2 seconds")
+    assert.strictEqual(JSON.parse(problem.text).detail, "The database does not answer.")
+    yield* until(Effect.sync(events), (told) => told.includes('"Database","answers":false'))
+    // A page that is opened now must not take the chat for an empty one.
+    const late = yield* openPage(server.url, "c")
+    yield* until(Effect.sync(late), (told) => told.includes('"Alive"'))
+    assert.include(late(), '"Database","answers":false')
+    assert.notInclude(late(), '"Chat"')
     assert.strictEqual((yield* chat.ask("other")).status, 503)
     assert.strictEqual((yield* chat.stop("m")).status, 503)
 
     yield* proxy.mend
     yield* until(page, ({ status }) => status === 200)
+    yield* until(Effect.sync(events), (told) => told.includes('"Database","answers":true'))
+    yield* until(Effect.sync(late), (told) => told.includes('"Chat"'))
     assert.strictEqual((yield* chat.answer("m"))?.state, "running")
     const stop = yield* run("stop.ts", ["m"], env)
     assert.match(stop.stdout, /^Stopped m in \d+ ms\.\n$/)
@@ -202,7 +236,11 @@ it.live("a network that goes silent keeps no page waiting, nor Ctrl-C", () =>
     yield* proxy.freeze
     const end = performance.now()
     yield* server.signal("SIGINT")
-    yield* server.ended
+    const { stderr } = yield* server.ended
     assert.isBelow(performance.now() - end, 1900)
+    assert.match(
+      stderr,
+      /Waiting for the database, to save 1 answer \.\.\.\nEnded without it: .*\n$/
+    )
   }).pipe(Effect.scoped)
 )
