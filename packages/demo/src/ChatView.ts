@@ -26,6 +26,7 @@ import {
   StopReceipt
 } from "effect-cancellation"
 import { type DraftText, Drafts } from "./Drafts.ts"
+import { SignsOfLife } from "./SignsOfLife.ts"
 import { storeTime } from "./storeTime.ts"
 import { ToolLine, toolsOf } from "./ToolLine.ts"
 
@@ -40,7 +41,9 @@ export class MessageView extends Schema.Class<MessageView>("effect-cancellation-
   tools: Schema.Array(ToolLine),
   runId: Schema.optionalKey(RunId),
   state: MessageState,
-  receipt: Schema.optionalKey(StopReceipt)
+  receipt: Schema.optionalKey(StopReceipt),
+  /** For how many seconds its process has given no sign of life, if that is unusually long. */
+  silence: Schema.optionalKey(Schema.Natural)
 }) {}
 
 export class ChatView extends Context.Service<
@@ -60,13 +63,18 @@ export class ChatView extends Context.Service<
   static readonly layer = (options: {
     /** How long a message may wait for its run to be stored. */
     readonly startGrace: Duration.Input
-  }): Layer.Layer<ChatView, never, MessageContent | MessageStore | MessageRepo | Drafts> =>
+  }): Layer.Layer<
+    ChatView,
+    never,
+    MessageContent | MessageStore | MessageRepo | SignsOfLife | Drafts
+  > =>
     Layer.effect(
       this,
       Effect.gen(function* () {
         const content = yield* MessageContent
         const store = yield* MessageStore
         const repo = yield* MessageRepo
+        const signs = yield* SignsOfLife
         const drafts = yield* Drafts
         const startGrace = Duration.toMillis(options.startGrace)
 
@@ -75,8 +83,12 @@ export class ChatView extends Context.Service<
           const records = yield* repo.findRuns(RunQuery.cases.Chat.make({ chatId }))
           const isWaited = messages.some((message) => awaitsRun(message, records))
           const now = isWaited ? yield* storeTime(store) : 0
+          // What is written here needs no other sign of life.
+          const silenceOf = yield* signs.silences(
+            records.filter(({ run }) => drafts.get(run) === undefined)
+          )
           return yield* Effect.forEach(messages, (message) =>
-            viewOf(message, records, now - startGrace)
+            viewOf(message, records, { startedBefore: now - startGrace, silenceOf })
           )
         })
 
@@ -94,18 +106,26 @@ export class ChatView extends Context.Service<
 const viewOf = Effect.fnUntraced(function* (
   message: Message,
   records: ReadonlyArray<RunRecord>,
-  startedBefore: number
+  {
+    silenceOf,
+    startedBefore
+  }: {
+    readonly startedBefore: number
+    readonly silenceOf: (record: RunRecord) => number | undefined
+  }
 ) {
   const { ref, role, text, writer } = message
   const view = { messageId: ref.messageId, role, text, tools: yield* toolsOf(message) }
   if (writer === undefined) return MessageView.make({ ...view, state: "said" })
   const record = recordOf(message, records)
   const receipt = record === undefined ? undefined : receiptOf(record)
+  const silence = record === undefined ? undefined : silenceOf(record)
   return MessageView.make({
     ...view,
     runId: writer,
     state: record === undefined ? stateWithoutRun(message, startedBefore) : stateOf(record),
-    ...(receipt === undefined ? {} : { receipt })
+    ...(receipt === undefined ? {} : { receipt }),
+    ...(silence === undefined ? {} : { silence })
   })
 })
 

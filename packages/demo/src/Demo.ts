@@ -8,28 +8,37 @@ import * as NetAddress from "effect/net/NetAddress"
 import { HttpServer } from "effect/http"
 import { MessageRepo } from "effect-cancellation"
 import { nameOf } from "./Database.ts"
+import { Drafts } from "./Drafts.ts"
+import { makeEnding } from "./Ending.ts"
 import { urlFile } from "./postgres/OwnPostgres.ts"
 import { type Refusal, runProgram, withoutArguments } from "./Refusal.ts"
 import * as Server from "./Server.ts"
 import { Settings } from "./Settings.ts"
+import type { Usage } from "./Usage.ts"
 
 /** Runs it as this process. */
-export const runDemo = (usage: string, settings: Layer.Layer<Settings, Refusal>): void => {
+export const runDemo = (usage: Usage, settings: Layer.Layer<Settings, Refusal>): void => {
   // A terminal that is closed is an end like Ctrl-C.
   process.once("SIGHUP", () => process.emit("SIGTERM"))
-  process.once("SIGINT", lastResort)
-  process.once("SIGTERM", lastResort)
+  const ending = makeEnding()
+  process.once("SIGINT", ending.begin)
+  process.once("SIGTERM", ending.begin)
   runProgram(
     usage,
     withoutArguments(
       usage,
-      program.pipe(Effect.scoped, Effect.provide(Server.layer.pipe(Layer.provideMerge(settings))))
+      program(ending.watch).pipe(
+        Effect.scoped,
+        Effect.provide(Server.layer.pipe(Layer.provideMerge(settings)))
+      )
     )
   )
 }
 
-const program = Effect.gen(function* () {
+const program = Effect.fnUntraced(function* (watchUnsaved: (count: () => number) => void) {
   const repo = yield* MessageRepo
+  const drafts = yield* Drafts
+  watchUnsaved(drafts.count)
   // Also says of the runs of a killed process that they are lost, while nothing runs here.
   yield* repo.sweepLost
   yield* banner
@@ -67,7 +76,7 @@ const reaching = ({ database, folder, isFolderGiven }: Settings["Service"]) => {
     const used = isFolderGiven ? " (DATABASE_URL; so DEMO_DATA is not used)" : ""
     return { before: ["  From a second terminal, with the same DATABASE_URL"], prefix: "", used }
   }
-  // Its URL changes with every start and holds a password, so it is in a file.
+  // Its URL holds a password, so it is in a file.
   const line = `    export DATABASE_URL="$(cat ${quoted(urlFile(database.folder))})"`
   return { before: ["  From a second terminal, after this line", line, ""], prefix: "", used: "" }
 }
@@ -81,12 +90,3 @@ const shutDown = Effect.fnUntraced(function* (repo: MessageRepo["Service"]) {
   yield* repo.drain({ timeout: "400 millis" })
   yield* Effect.sleep("100 millis")
 }, Effect.timeoutOption("1 second"))
-
-// Should a disk or a connection hang, the process still ends when it was told to; and npm, which
-// waits for it, within two seconds.
-const lastResort = () => {
-  setTimeout(() => {
-    console.error("The end was forced: something did not finish in time. Answers may be cut short.")
-    process.exit(130)
-  }, 1500).unref()
-}

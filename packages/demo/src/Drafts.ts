@@ -30,6 +30,8 @@ export class Drafts extends Context.Service<
     /** From now on the store has it all. */
     readonly remove: (run: Run) => Effect.Effect<void>
     readonly get: (run: Run) => DraftText | undefined
+    /** How many there are. */
+    readonly count: () => number
     readonly stored: (chatId: ChatId) => Effect.Effect<void>
     readonly changes: Effect.Effect<PubSub.Subscription<Change>, never, Scope.Scope>
   }
@@ -54,6 +56,7 @@ export class Drafts extends Context.Service<
             return publish(run.ref.chatId, "stored")
           }),
         get: (run) => drafts.get(runKey(run)),
+        count: () => drafts.size,
         stored: (chatId) => publish(chatId, "stored"),
         changes: PubSub.subscribe(pubsub)
       }

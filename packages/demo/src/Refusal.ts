@@ -6,6 +6,7 @@ import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
+import type { Usage } from "./Usage.ts"
 
 /** One line for a person, on stderr; the process ends with code 1. */
 export class Refusal extends Data.TaggedError("Refusal")<{ readonly line: string }> {
@@ -18,12 +19,12 @@ export class Refusal extends Data.TaggedError("Refusal")<{ readonly line: string
  * used. Any error of it is said in one line, without a trace.
  */
 export const runProgram = <E extends { readonly message: string }>(
-  usage: string,
+  { help }: Usage,
   program: (args: ReadonlyArray<string>) => Effect.Effect<void, E | Refusal>
 ): void => {
   const args = process.argv.slice(2)
   const asksHelp = args.includes("--help") || args.includes("-h")
-  return (asksHelp ? Console.log(usage) : program(args)).pipe(
+  return (asksHelp ? Effect.flatMap(help, Console.log) : program(args)).pipe(
     Effect.mapError((error) =>
       error instanceof Refusal ? error : new Refusal({ line: error.message })
     ),
@@ -34,10 +35,8 @@ export const runProgram = <E extends { readonly message: string }>(
 
 /** A program that takes no arguments. */
 export const withoutArguments =
-  <A, E, R>(usage: string, program: Effect.Effect<A, E, R>) =>
+  <A, E, R>({ line }: Usage, program: Effect.Effect<A, E, R>) =>
   ([argument]: ReadonlyArray<string>): Effect.Effect<A, E | Refusal, R> =>
     argument === undefined
       ? program
-      : Effect.fail(
-          new Refusal({ line: `${JSON.stringify(argument)} is not understood. ${usage}` })
-        )
+      : Effect.fail(new Refusal({ line: `${JSON.stringify(argument)} is not understood. ${line}` }))

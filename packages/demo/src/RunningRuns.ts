@@ -52,7 +52,3 @@ export const stopAndWait = Effect.fn("stopAndWait")(function* (
 
 /** How long the command line waits for a run to end. */
 export const patience = Duration.seconds(5)
-
-/** How long this was, for a person. */
-export const age = (millis: number): string =>
-  Duration.format(Duration.seconds(Math.max(0, Math.round(millis / 1000))))

@@ -17,11 +17,9 @@ import * as Guard from "./Guard.ts"
 import { Refusal } from "./Refusal.ts"
 import { ScriptedModel } from "./ScriptedModel.ts"
 import { Settings } from "./Settings.ts"
+import { leaseTtl } from "./SignsOfLife.ts"
 import * as Storage from "./Storage.ts"
 import { Tools } from "./Tools.ts"
-
-// Short times, so that a person who tries `kill -9` need not wait long.
-const leaseTtl = "5 seconds"
 
 const PageLayer = HttpStaticServer.layer({
   root: path.join(import.meta.dirname, "page"),

@@ -21,8 +21,9 @@ import { inWords } from "./DatabaseError.ts"
 import { makeFolder } from "./Folder.ts"
 import { Refusal } from "./Refusal.ts"
 import { Settings } from "./Settings.ts"
+import { SignsOfLife } from "./SignsOfLife.ts"
 
-type Stores = Layer.Layer<MessageStore | MessageContent, Refusal, Settings>
+type Stores = Layer.Layer<MessageStore | MessageContent | SignsOfLife, Refusal, Settings>
 
 /** For the server: makes the folder, the file and the tables where there are none. */
 export const layer: Stores = Layer.unwrap(
@@ -65,7 +66,7 @@ const open = Effect.fnUntraced(function* <A, E extends { readonly message: strin
   const [client, stores] =
     database._tag === "Sqlite" ? sqlite(database.file) : postgres(database.url)
   yield* Effect.mapError(Effect.provide(tables, client, { local: true }), refused)
-  return ContentOutage.layer.pipe(
+  return Layer.mergeAll(ContentOutage.layer, SignsOfLife.layer).pipe(
     Layer.provideMerge(stores),
     Layer.catchCause((cause) => Layer.effectContext(Effect.mapError(settled(cause), refused)))
   )

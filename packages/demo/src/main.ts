@@ -3,8 +3,9 @@
  */
 import { runDemo } from "./Demo.ts"
 import { Settings } from "./Settings.ts"
+import { usage } from "./Usage.ts"
 
 runDemo(
-  "Usage: npm start (serves the chat; PORT sets its port, DEMO_DATA the folder of its database, DATABASE_URL a PostgreSQL instead)",
+  usage("Usage: npm start (serves the chat)", ["PORT", "DEMO_DATA", "DATABASE_URL"]),
   Settings.layer
 )

@@ -3,23 +3,34 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { MessageStore } from "effect-cancellation"
+import { MessageStore, type RunRecord } from "effect-cancellation"
 import { runProgram, withoutArguments } from "./Refusal.ts"
-import { age, layer, runningRuns } from "./RunningRuns.ts"
+import { layer, runningRuns } from "./RunningRuns.ts"
+import { SignsOfLife } from "./SignsOfLife.ts"
 import { storeTime } from "./storeTime.ts"
+import { usage } from "./Usage.ts"
+import { age, silence } from "./words.ts"
 
 const program = Effect.gen(function* () {
   const records = yield* runningRuns
   if (records.length === 0) return yield* Console.log("Nothing runs.")
   const now = yield* storeTime(yield* MessageStore)
-  const rows = records.map(({ request, run, startedAt }) => [
-    run.ref.messageId,
-    run.ref.chatId,
-    age(now - startedAt),
-    request === undefined ? "running" : "stopping"
+  const { silences } = yield* SignsOfLife
+  const silenceOf = yield* silences(records)
+  const rows = records.map((record) => [
+    record.run.ref.messageId,
+    record.run.ref.chatId,
+    age(now - record.startedAt),
+    stateOf(record, silenceOf(record))
   ])
   yield* Console.log(table([["MESSAGE", "CHAT", "SINCE", "STATE"], ...rows]))
 })
+
+// Nobody knows whether it still runs while its process is silent.
+const stateOf = ({ request }: RunRecord, silent: number | undefined): string => {
+  if (silent === undefined) return request === undefined ? "running" : "stopping"
+  return request === undefined ? silence(silent) : `stopping, ${silence(silent)}`
+}
 
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]?.map((_, column) =>
@@ -35,6 +46,9 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
     .join("\n")
 }
 
-const usage = "Usage: npm run messages (it lists what runs now)"
+const howTo = usage("Usage: npm run messages (it lists what runs now)", [
+  "DEMO_DATA",
+  "DATABASE_URL"
+])
 
-runProgram(usage, withoutArguments(usage, Effect.provide(program, layer)))
+runProgram(howTo, withoutArguments(howTo, Effect.provide(program, layer)))

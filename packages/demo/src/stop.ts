@@ -8,13 +8,19 @@ import * as Schema from "effect/Schema"
 import { MessageId, type RunRecord } from "effect-cancellation"
 import { Refusal, runProgram } from "./Refusal.ts"
 import { findByMessage, layer, patience, runningRuns, stopAndWait } from "./RunningRuns.ts"
+import { SignsOfLife } from "./SignsOfLife.ts"
+import { usage } from "./Usage.ts"
+import { age, outcomeInWords, silence } from "./words.ts"
 
-const usage = "Usage: npm run stop -- <messageId>, or npm run stop -- --all"
+const howTo = usage("Usage: npm run stop -- <messageId>, or npm run stop -- --all", [
+  "DEMO_DATA",
+  "DATABASE_URL"
+])
 
 const stopOne = Effect.fnUntraced(function* (argument: string) {
   const messageId = yield* Effect.mapError(
     Schema.decodeUnknownEffect(MessageId)(argument),
-    () => new Refusal({ line: `That is no message id. ${usage}` })
+    () => new Refusal({ line: `That is no message id. ${howTo.line}` })
   )
   const record = yield* findByMessage(messageId)
   if (record === undefined) {
@@ -24,7 +30,7 @@ const stopOne = Effect.fnUntraced(function* (argument: string) {
   }
   if (record.outcome !== undefined) {
     return yield* new Refusal({
-      line: `Message ${messageId} has ended already: ${record.outcome}.`
+      line: `Message ${messageId} has ended already: ${outcomeInWords(record.outcome)}.`
     })
   }
   yield* report(record, yield* stopAndWait(record.run))
@@ -49,8 +55,13 @@ const report = Effect.fnUntraced(function* ({ run }: RunRecord, end: RunRecord |
     return yield* new Refusal({ line: `Message ${messageId} is gone: somebody deleted it.` })
   }
   if (outcome === undefined || endedAt === undefined || request === undefined) {
+    const { silences } = yield* SignsOfLife
+    const silent = (yield* silences([end]))(end)
     return yield* new Refusal({
-      line: `Message ${messageId} was asked to stop, but has not ended within ${Duration.format(patience)}. The wish is kept; is its server running?`
+      line:
+        silent === undefined
+          ? `Message ${messageId} was asked to stop, but has not ended within ${age(Duration.toMillis(patience))}. The wish is kept; is its server running?`
+          : `Message ${messageId} was asked to stop, but of its server there is ${silence(silent)}. The wish is kept.`
     })
   }
   if (outcome === "stopped") {
@@ -58,15 +69,17 @@ const report = Effect.fnUntraced(function* ({ run }: RunRecord, end: RunRecord |
       `Stopped ${messageId} in ${Math.round(endedAt - request.userAbortedAt)} ms.`
     )
   }
-  yield* Console.log(`Message ${messageId} ended before it saw the stop: ${outcome}.`)
+  yield* Console.log(
+    `Message ${messageId} ended before it saw the stop: ${outcomeInWords(outcome)}.`
+  )
 })
 
 const refuse = (line: string) => Effect.fail(new Refusal({ line }))
 
-runProgram(usage, ([argument, ...more]) => {
-  if (argument === undefined || more.length > 0) return refuse(usage)
+runProgram(howTo, ([argument, ...more]) => {
+  if (argument === undefined || more.length > 0) return refuse(howTo.line)
   if (argument === "--all") return Effect.provide(stopAll, layer)
   return argument.startsWith("--")
-    ? refuse(`${argument} is no option. ${usage}`)
+    ? refuse(`${argument} is no option. ${howTo.line}`)
     : Effect.provide(stopOne(argument), layer)
 })

@@ -332,6 +332,26 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     }
   })
 
+  it("says of an answer whose server was killed that it is silent, and then lost", async () => {
+    const own = await Effect.runPromise(Scope.make())
+    isOutage = true
+    try {
+      const first = await Effect.runPromise(Scope.provide(startServer(env), own))
+      await page.goto(first.url)
+      await page.waitForSelector("#welcome:not([hidden])")
+      await send()
+      await watchWords()
+      await Effect.runPromise(first.signal("SIGKILL"))
+      await untilWords(/^No sign of life for [2-9] s$/)
+      await Effect.runPromise(first.ended)
+      await Effect.runPromise(Scope.provide(startServer(env, { port: first.port }), own))
+      await untilWords(/^Lost: its process died or was cut off$/)
+      assert.isTrue(await page.locator("#connection").isHidden())
+    } finally {
+      await Effect.runPromise(Scope.close(own, Exit.void))
+    }
+  })
+
   it("begins a new chat, and comes back to the old one", async () => {
     await send()
     await watchWords()

@@ -1,10 +1,11 @@
 // What the programs say that they cannot do.
+import path from "node:path"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
 import { chatOf } from "./ChatClient.ts"
 import { run, startServer } from "./DemoProcess.ts"
-import { sqlite } from "./places.ts"
+import { sqlite, temporaryFolder } from "./places.ts"
 
 vi.setConfig({ testTimeout: 90_000 })
 
@@ -36,9 +37,18 @@ it.live("the command line says in one line why it cannot", () =>
 it.live("every program says how it is used, and takes no argument it does not know", () =>
   Effect.gen(function* () {
     const env = { ...(yield* sqlite), PORT: "0" }
+    const folder = path.join(yield* temporaryFolder, "share")
     for (const script of ["main.ts", "postgres.ts", "stop.ts", "messages.ts"] as const) {
-      const help = yield* run(script, ["--help"], env)
-      assert.match(help.stdout, /^Usage: npm .*\n$/)
+      const help = yield* run(script, ["--help"], { ...env, XDG_DATA_HOME: folder })
+      assert.match(
+        help.stdout,
+        /^Usage: npm .*\n\nVariables; one that is empty counts as not set:\n/
+      )
+      assert.match(help.stdout, /\n {2}DEMO_DATA +the folder of the data\. Default: \/.+\n/)
+      // root's PostgreSQL is another user's, who may not come into every folder
+      if (process.platform === "linux" && script !== "postgres.ts") {
+        assert.include(help.stdout, path.join(folder, "effect-cancellation-demo"))
+      }
       assert.deepStrictEqual([help.stderr, help.code], ["", 0])
       const wrong = yield* run(script, ["--foo"], env)
       assert.match(wrong.stderr, /^"?--foo"? is .*Usage: npm .*\n$/)

@@ -2,28 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { vi } from "vitest"
-import { chatOf } from "./ChatClient.ts"
+import { chatOf, openPage } from "./ChatClient.ts"
 import { run, startServer, until } from "./DemoProcess.ts"
 import { places } from "./places.ts"
 
 // Programs are started and waited for; on a busy machine that takes a while.
 vi.setConfig({ testTimeout: 90_000 })
-
-// A page that looks on; what it was told so far can be read at any time, also after a cut.
-const openPage = Effect.fnUntraced(function* (url: string, chatId: string) {
-  const { signal } = yield* Effect.acquireRelease(
-    Effect.sync(() => new AbortController()),
-    (controller) => Effect.sync(() => controller.abort())
-  )
-  const events = yield* Effect.promise(() => fetch(`${url}/api/chats/${chatId}/events`, { signal }))
-  let told = ""
-  const listen = async () => {
-    const decoder = new TextDecoder()
-    for await (const bytes of events.body ?? []) told += decoder.decode(bytes, { stream: true })
-  }
-  listen().catch((error: unknown) => (told += `\n${String(error)}`))
-  return () => told
-})
 
 for (const [name, place] of places) {
   describe(`on ${name}`, () => {
@@ -35,7 +19,7 @@ for (const [name, place] of places) {
         yield* chat.untilText("m")
 
         const list = yield* run("messages.ts", [], env)
-        assert.match(list.stdout, /^MESSAGE +CHAT +SINCE +STATE\nm +c +\d+s +running\n$/)
+        assert.match(list.stdout, /^MESSAGE +CHAT +SINCE +STATE\nm +c +\d+ s +running\n$/)
 
         const stop = yield* run("stop.ts", ["m"], env)
         assert.strictEqual(stop.code, 0, stop.stderr)
@@ -134,6 +118,26 @@ for (const [name, place] of places) {
       }).pipe(Effect.scoped)
     )
 
+    it.live("of a killed server the command line says that there is no sign of life", () =>
+      Effect.gen(function* () {
+        const env = yield* place
+        const killed = yield* startServer(env)
+        const chat = chatOf(killed, "c")
+        yield* chat.ask("m")
+        yield* chat.untilText("m")
+        yield* killed.signal("SIGKILL")
+        yield* killed.ended
+        const list = Effect.map(run("messages.ts", [], env), ({ stdout }) => stdout)
+        yield* until(list, (text) => /\nm +c +\d+ s +no sign of life for \d+ s\n$/.test(text))
+        const stop = yield* run("stop.ts", ["m"], env)
+        assert.match(
+          stop.stderr,
+          /^Message m was asked to stop, but of its server there is no sign of life for \d+ s\..*\n$/
+        )
+        assert.match(yield* list, /\nm +c +.* stopping, no sign of life for \d+ s\n$/)
+      }).pipe(Effect.scoped)
+    )
+
     it.live("an idle server says of a killed one's answers that they are lost", () =>
       Effect.gen(function* () {
         const env = yield* place
@@ -144,7 +148,13 @@ for (const [name, place] of places) {
         const other = chatOf(yield* startServer(env), "c")
         yield* killed.signal("SIGKILL")
         yield* killed.ended
+        yield* until(other.answer("m"), (message) => (message?.silence ?? 0) >= 3)
+        const list = yield* run("messages.ts", [], env)
+        assert.match(list.stdout, /(\nm +c +\d+ s +no sign of life for \d+ s|^Nothing runs\.)\n$/)
         const lost = yield* other.untilState("m", "lost")
+        assert.isUndefined(lost?.silence)
+        const stop = yield* run("stop.ts", ["m"], env)
+        assert.match(stop.stderr, /^Message m has ended already: lost, because .*\n$/)
         assert.isAbove(lost?.text.length ?? 0, 0)
         // and it can be written anew
         assert.strictEqual((yield* other.regenerate("m", "m-2")).status, 202)
