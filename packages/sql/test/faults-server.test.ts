@@ -72,7 +72,7 @@ it.live("the store is away for longer than last writes are tried", () =>
         yield* trial.said(/^The store cannot be asked for stops/, 2)
         const ended = yield* trial.complete(30)
         yield* until(
-          Effect.sync(() => trial.journal.sumOf(/^Given up: (\d+) last writes/)),
+          Effect.sync(() => trial.journal.sumOf(/^Given up: (\d+) last writes?/)),
           (count) => count === 30
         )
         yield* server.start
