@@ -24,10 +24,10 @@ export const nameOf = (database: Database): string => {
 /** The URL of a PostgreSQL server, or what is wrong with it, which does not repeat it. */
 export const parseUrl = (text: string): Result.Result<Redacted.Redacted, string> => {
   if (!URL.canParse(text)) return Result.fail("is not a URL")
-  const url = new URL(text)
-  if (!/^postgres(ql)?:$/.test(url.protocol)) {
+  if (!/^\s*postgres(ql)?:\/\//i.test(text)) {
     return Result.fail("does not begin with postgres:// or postgresql://")
   }
+  const url = new URL(text)
   try {
     for (const part of [url.hostname, url.pathname, url.username, url.password]) {
       decodeURIComponent(part)

@@ -37,6 +37,7 @@ it.live("a DATABASE_URL that is none is refused without repeating it", () =>
       ["mysql://user:secret@localhost/database", "does not begin with postgres://", programs[0]],
       ["postgres://user:secret%ZZ@localhost/database", "has a % that encodes", programs[1]],
       ["postgres://:secret@localhost/database", "names no user", programs[2]],
+      ["postgres:user:secret@localhost/database", "does not begin with", programs[1]],
       ["postgres://user:a@b/secret@localhost/database", "has a #, / or ? in", programs[0]],
       ["postgres://user:a@b?secret@localhost/database", "has a #, / or ? in", programs[1]],
       ["postgres://user:5#secret@localhost/database", "has a #, / or ? in", programs[2]],
