@@ -15,7 +15,8 @@ export class ContentUnavailable extends Schema.TaggedError<ContentUnavailable>(
   "effect-cancellation/ContentUnavailable"
 )("ContentUnavailable", { operation: Schema.String, cause: Schema.Defect() }) {
   override get message(): string {
-    return `The store of messages could not do ${this.operation}. Is it reachable?`
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `The store of messages did not do ${this.operation}: ${why}`
   }
 }
 

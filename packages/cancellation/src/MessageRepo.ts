@@ -23,7 +23,7 @@ import { makeFeed } from "./internal/feed.ts"
 import { makeLeaseHolder } from "./internal/lease.ts"
 import { count, notNegative, positive } from "./internal/settings.ts"
 import { makeOpenWatches, openWatch, type Watch } from "./internal/watch.ts"
-import { annotations, plural } from "./internal/words.ts"
+import { annotations, plural, whatFailed } from "./internal/words.ts"
 import { makeWrites } from "./internal/writes.ts"
 import { MessageRef, ProcessId, Run } from "./Message.ts"
 import { type ForgetQuery, MessageStore, type RunQuery } from "./MessageStore.ts"
@@ -169,7 +169,10 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
     signal.publish(run).pipe(
       Effect.timeout(pollTimeout),
       Effect.catchCause((cause) =>
-        Effect.annotateLogs(Effect.logWarning("A hint was not published", cause), annotations(run))
+        Effect.annotateLogs(
+          Effect.logWarning(`A hint was not published. ${whatFailed(cause)}`),
+          annotations(run)
+        )
       ),
       Effect.forkIn(scope, { startImmediately: true }),
       Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), "1 second"))

@@ -35,7 +35,8 @@ export class StopSignalError extends Schema.TaggedError<StopSignalError>(
   "effect-cancellation/StopSignalError"
 )("StopSignalError", { cause: Schema.Defect() }) {
   override get message(): string {
-    return "A hint could not be published; runs on other machines find the stop at their next poll."
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `Other machines find the stop at their next poll, since the signal failed: ${why}`
   }
 }
 

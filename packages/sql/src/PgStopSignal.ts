@@ -163,7 +163,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
     if (works) return
     works = true
     if (warnedAt !== undefined) {
-      const took = Duration.nanos(since - warnedAt)
+      const took = Duration.millis(Math.round(Number(since - warnedAt) / 1e6))
       warnedAt = undefined
       yield* Effect.logInfo(`Hints of stops come again, after ${Duration.format(took)}`)
     }
