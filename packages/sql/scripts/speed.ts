@@ -34,9 +34,9 @@ const refOf = (index: number) => MessageRef.of({ chatId: "speed", messageId: `m$
 /** Milliseconds of a clock that all processes of this machine share. */
 const now = () => Number(process.hrtime.bigint()) / 1e6
 
-const repoOn = (url: Redacted.Redacted) =>
+const repoOn = (url: Redacted.Redacted, listen: boolean) =>
   MessageRepo.layer().pipe(
-    Layer.provideMerge(Migrations.layer.pipe(Layer.provideMerge(Postgres.layer({ url }))))
+    Layer.provideMerge(Migrations.layer.pipe(Layer.provideMerge(Postgres.layer({ url, listen }))))
   )
 
 // ---------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ const latency = Effect.fnUntraced(function* (rounds: number) {
   const warmUp = Math.ceil(rounds / 5)
   const total = rounds + warmUp
   const url = yield* newDatabase
-  const here = yield* Layer.build(repoOn(url))
+  const here = yield* Layer.build(repoOn(url, true))
   const sql = yield* Effect.provide(PgClient.PgClient, here)
   yield* sql`CREATE TABLE bare (id integer PRIMARY KEY, user_aborted_at timestamptz)`
   yield* sql`INSERT INTO bare SELECT generate_series(0, 100000)`
@@ -206,7 +206,7 @@ const statementsOfTicks = Effect.fnUntraced(function* (watched: number, ticks: n
       return new Tracer.NativeSpan(options)
     }
   })
-  const context = yield* Effect.withTracer(Layer.build(repoOn(url)), counting)
+  const context = yield* Effect.withTracer(Layer.build(repoOn(url, true)), counting)
   yield* Effect.provide(agents(watched), context)
   const reads = Effect.map(Metric.value(CancellationMetrics.reads), ({ count }) => count)
   const before = { reads: yield* reads, statements }
@@ -240,6 +240,7 @@ const program = Effect.gen(function* () {
 const [role, requesterUrl] = process.argv.slice(2)
 const main: Effect.Effect<void, unknown> =
   role === "requester" && requesterUrl !== undefined
-    ? Effect.provide(requester, repoOn(Redacted.make(requesterUrl)))
+    ? // It runs no agents, and need not hear of stops.
+      Effect.provide(requester, repoOn(Redacted.make(requesterUrl), false))
     : program
 await Effect.runPromise(Effect.provideService(main, References.MinimumLogLevel, "Warn"))

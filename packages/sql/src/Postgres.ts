@@ -34,6 +34,11 @@ export interface PostgresOptions extends PgClient.PgPoolConfig {
    * that shares connections between transactions stands in front of it.
    */
   readonly listenUrl?: Redacted.Redacted | undefined
+  /**
+   * Whether this process hears of stops. One that runs no agents, and only takes stops, need not: it
+   * saves a connection. Default true.
+   */
+  readonly listen?: boolean | undefined
   /** The channel on which stops are announced; `false` is polling alone. Default `effect_cancellation`. */
   readonly notify?: string | false | undefined
 }
@@ -59,6 +64,7 @@ export interface PostgresOptions extends PgClient.PgPoolConfig {
  * @since 0.1.0
  */
 export const layer = ({
+  listen = true,
   listenUrl,
   notify,
   tombstoneTtl,
@@ -70,7 +76,7 @@ export const layer = ({
   Layer.mergeAll(
     SqlMessageStore.layer({ tombstoneTtl, notify }),
     SqlMessageContent.layer,
-    notify === false ? Layer.empty : PgStopSignal.layer({ listenUrl, channel: notify })
+    notify === false || !listen ? Layer.empty : PgStopSignal.layer({ listenUrl, channel: notify })
   ).pipe(
     Layer.provideMerge(
       PgClient.layer({ applicationName: "effect-cancellation", keepAlive: "5 seconds", ...pool })

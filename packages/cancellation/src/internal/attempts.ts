@@ -11,7 +11,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import { type MessageStoreError, unavailable } from "../MessageStoreError.ts"
 
 const maxLeftovers = 2
@@ -38,15 +37,6 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
     })
   }
 
-  const settled = <A, E>(operation: string, fiber: Fiber.Fiber<A, E>) =>
-    Effect.callback<Exit.Exit<A, E>>((resume) => {
-      const remove = fiber.addObserver((exit) => resume(Effect.succeed(exit)))
-      return Effect.sync(() => {
-        remove()
-        leave(operation, fiber)
-      })
-    })
-
   return {
     make: (operation, call) =>
       Effect.uninterruptibleMask((restore) => {
@@ -58,17 +48,33 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
         return Effect.flatMap(Effect.forkDetach(call, { startImmediately: true }), (fiber) => {
           const exit = fiber.pollUnsafe()
           if (exit !== undefined) return Effect.succeed(withoutDefects(operation, exit))
-          return Effect.map(
-            restore(Effect.timeoutOption(settled(operation, fiber), timeout)),
-            Option.match({
-              onNone: () => Exit.fail(unavailable(operation, new Error("it took too long"))),
-              onSome: (exit) => withoutDefects(operation, exit)
-            })
+          return Effect.flatMap(Effect.forkDetach(Effect.sleep(timeout)), (timer) =>
+            restore(firstOf(fiber, timer)).pipe(
+              Effect.map(() => fiber.pollUnsafe()),
+              Effect.ensuring(
+                Effect.sync(() => {
+                  timer.interruptUnsafe()
+                  if (fiber.pollUnsafe() === undefined) leave(operation, fiber)
+                })
+              ),
+              Effect.map((answer) =>
+                answer === undefined
+                  ? Exit.fail(unavailable(operation, new Error("it took too long")))
+                  : withoutDefects(operation, answer)
+              )
+            )
           )
         })
       })
   }
 }
+
+// No race of effects, which is two more fibers: this is on the way of every stop.
+const firstOf = <A, E>(call: Fiber.Fiber<A, E>, timer: Fiber.Fiber<void>): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const removers = [call, timer].map((fiber) => fiber.addObserver(() => resume(Effect.void)))
+    return Effect.sync(() => removers.forEach((remove) => remove()))
+  })
 
 // A store that throws is a store that did not answer: it must not take the feed down with it.
 const withoutDefects = <A>(

@@ -103,13 +103,12 @@ export const makeFeed = (options: {
     const key = runKey(run)
     if (!asked.has(key)) return
     const watched = watchedUnder(key)
-    // Both times are the store's, so that no duration is taken across two clocks.
-    if (watched.length > 0) {
-      yield* Metric.update(requestToDetection, Math.max(0, now - request.userAbortedAt))
-    }
+    if (watched.length === 0) return
     yield* Effect.forEach(watched.slice(), (segment) => segment.detect(request, by), {
       discard: true
     })
+    // Both times are the store's, so that no duration is taken across two clocks.
+    yield* Metric.update(requestToDetection, Math.max(0, now - request.userAbortedAt))
   })
 
   const apply = Effect.fnUntraced(function* (
