@@ -164,7 +164,6 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   const ask = <A>(operation: string, call: Effect.Effect<A, MessageStoreError>) =>
     Effect.flatten(attempts.make(operation, call))
 
-  // A signal that hangs must not keep the person who pressed Stop waiting.
   const publish = (run: Run) =>
     signal.publish(run).pipe(
       Effect.timeout(pollTimeout),
@@ -173,15 +172,23 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
           Effect.logWarning(`A hint was not published. ${whatFailed(cause)}`),
           annotations(run)
         )
-      ),
-      Effect.forkIn(scope, { startImmediately: true }),
+      )
+    )
+
+  // A signal that hangs must not keep the person who pressed Stop waiting.
+  const aside = (publishing: Effect.Effect<void>) =>
+    Effect.forkIn(publishing, scope, { startImmediately: true }).pipe(
       Effect.flatMap((fiber) => Effect.timeoutOption(Fiber.await(fiber), "1 second"))
     )
+
+  // A large erasure must not take up the signal: stops travel on it.
+  const publishAll = (runs: ReadonlyArray<Run>) =>
+    aside(Effect.forEach(runs, publish, { concurrency: 16, discard: true }))
 
   const tell = (receipt: StopReceipt) => {
     if (receipt._tag !== "Requested" && receipt._tag !== "Observed") return Effect.void
     const here = feed.hint(receipt.run)
-    return store.supports.hints ? here : Effect.andThen(here, publish(receipt.run))
+    return store.supports.hints ? here : Effect.andThen(here, aside(publish(receipt.run)))
   }
 
   let resubscriptions = 0
@@ -235,7 +242,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
         )
       ),
     findRuns: (query) => ask("findRuns", store.findRuns(query)),
-    forget: makeForget({ store, attempts, open, writes, publish }),
+    forget: makeForget({ store, attempts, open, writes, live, publish: publishAll }),
     drain: Effect.fn("MessageRepo.drain")(function* ({ timeout }) {
       const limit = yield* notNegative("timeout", timeout)
       draining = true

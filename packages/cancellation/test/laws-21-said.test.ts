@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { Fault, StoreFaults } from "effect-cancellation-testing"
 import { MessageRepo, MessageStore } from "../src/index.ts"
-import { forkNow, inLab, linesAt, open, openKnown, stopElsewhere } from "./fixture-1.ts"
+import { forkNow, inLab, linesAt, open, openKnown, recordOf, stopElsewhere } from "./fixture-1.ts"
 
 const told = "StoreUnavailable: The store did not do advanceRuns: The store was told to fail"
 
@@ -33,17 +33,32 @@ describe("Law 21: What is said of last writes that are given up", () => {
     }).pipe(inLab())
   )
 
-  it.effect("of a run whose start was never stored: that it leaves no trace", () =>
+  it.effect(
+    "of a run whose start was never stored: that it may leave no trace, and what follows if it does",
+    () =>
+      Effect.gen(function* () {
+        const faults = yield* StoreFaults
+        yield* faults.set({ all: Fault.fail })
+        const { close } = yield* open({ name: "a" })
+        yield* TestClock.adjust("1 second")
+        yield* close()
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* errors, [
+          `Given up: 1 last write of 1 run was not stored (${told.replace("advance", "start")}). Perhaps without a trace in the store, which has not confirmed their start; if it has them, marked lost by another process once this one's lease has ended: a-run`
+        ])
+      }).pipe(inLab())
+  )
+
+  it.effect("of a run whose start was stored and the answer lost: the same, which holds", () =>
     Effect.gen(function* () {
       const faults = yield* StoreFaults
-      yield* faults.set({ all: Fault.fail })
-      const { close } = yield* open({ name: "a" })
+      yield* faults.set({ startRuns: Fault.loseAnswer, advanceRuns: Fault.fail })
+      const { close, run } = yield* open({ name: "a" })
       yield* TestClock.adjust("1 second")
       yield* close()
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* errors, [
-        `Given up: 1 last write of 1 run was not stored (${told.replace("advance", "start")}). Without a trace in the store, which has not confirmed their start: a-run`
-      ])
+      assert.match(String((yield* errors)[0]), /Perhaps without a trace .*; if it has them, marked/)
+      assert.isDefined(yield* recordOf(run))
     }).pipe(inLab())
   )
 

@@ -15,7 +15,9 @@ import {
   MessageRef,
   MessageRepo,
   MessageStore,
+  Run,
   RunId,
+  unavailable,
   UserId
 } from "../src/index.ts"
 import {
@@ -44,6 +46,21 @@ const reasonOf = ({ watcher }: Effect.Success<ReturnType<typeof open>>) =>
       ? Effect.map(watcher.cancellation, ({ request }) => request.reason as string)
       : Effect.succeed("runs")
   )
+
+/** A store in memory whose starts take a second, and of which no answer comes back. */
+const slowAndSilent = Layer.effect(
+  MessageStore,
+  Effect.map(MessageStore, (store) =>
+    MessageStore.of({
+      ...store,
+      startRuns: (runs, lease) =>
+        Effect.sleep("1 second").pipe(
+          Effect.andThen(store.startRuns(runs, lease)),
+          Effect.andThen(Effect.fail(unavailable("startRuns", "the connection broke")))
+        )
+    })
+  )
+).pipe(Layer.provide(MessageStore.layerMemory()))
 
 /** Another process on the store and the signal of the lab. */
 const otherRepo = Effect.flatMap(MessageStore, (store) =>
@@ -207,6 +224,78 @@ describe("Law 25: Erased in this process", () => {
     }).pipe(inLab())
   )
 
+  it.effect("a start that arrived behind it, before its answer did, has its end written", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ starts: Fault.slow("500 millis"), forget: Fault.late("1 second") })
+      const opened = yield* open()
+      yield* settle
+      yield* forkNow(forget(chat))
+      yield* TestClock.adjust("1200 millis")
+      yield* opened.close()
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined((yield* recordOf(opened.run))?.outcome)
+    }).pipe(inLab())
+  )
+
+  it.effect("a run that begins while its answer is on the way is a new one", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ forget: Fault.late("1 second") })
+      yield* forkNow(forget(chat))
+      const opened = yield* open()
+      yield* TestClock.adjust("1200 millis")
+      assert.strictEqual(yield* reasonOf(opened), "runs")
+      yield* opened.close()
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* recordOf(opened.run))?.outcome, "completed")
+    }).pipe(inLab())
+  )
+
+  it.effect("one that begins before the deletion is found by two looks", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ forget: Fault.slow("1 second") })
+      yield* forkNow(forget(chat))
+      const opened = yield* open()
+      yield* TestClock.adjust("1200 millis")
+      assert.isUndefined(yield* recordOf(opened.run))
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual(yield* reasonOf(opened), "deleted")
+    }).pipe(inLab())
+  )
+
+  it.effect("a start stored behind it, whose answer is lost, has its end written", () =>
+    Effect.gen(function* () {
+      const opened = yield* open()
+      yield* settle
+      yield* forget(chat)
+      assert.strictEqual(yield* reasonOf(opened), "deleted")
+      yield* TestClock.adjust("2 seconds")
+      yield* opened.close()
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined((yield* recordOf(opened.run))?.outcome)
+      assert.deepStrictEqual(yield* linesAt("Error"), [])
+    }).pipe(inLab({}, slowAndSilent))
+  )
+
+  it.effect("such an end is tried once, and nobody waits for it or is told", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ starts: Fault.loseAnswer, advanceRuns: Fault.fail })
+      const opened = yield* open()
+      yield* TestClock.adjust("1 second")
+      yield* forget(chat)
+      const { startRuns } = yield* faults.counts
+      yield* opened.close()
+      yield* TestClock.adjust("1 minute")
+      const counts = yield* faults.counts
+      assert.strictEqual(counts.advanceRuns.calls, 1)
+      assert.strictEqual(counts.startRuns.calls, startRuns.calls)
+      assert.deepStrictEqual(yield* linesAt("Error"), [])
+    }).pipe(inLab())
+  )
+
   it.effect("the event names the segment that was erased", () =>
     Effect.gen(function* () {
       const opened = yield* openKnown()
@@ -255,6 +344,41 @@ describe("Law 25: Erased in another process", () => {
       const { detectedAt, request } = yield* watcher.cancellation
       assert.deepStrictEqual([request.reason, detectedAt], ["deleted", before + 100])
     }).pipe(Effect.scoped, inLab())
+  )
+
+  it.effect("a run of this process is told of no hint", () =>
+    Effect.gen(function* () {
+      const signal = yield* SignalFaults
+      yield* openKnown()
+      yield* openThere
+      const before = (yield* signal.counts).publish.calls
+      assert.strictEqual(yield* forget(chat), 2)
+      assert.strictEqual((yield* signal.counts).publish.calls, before + 1)
+    }).pipe(Effect.scoped, inLab())
+  )
+
+  it.effect("many are told sixteen at a time, and whoever asked waits a second at most", () =>
+    Effect.gen(function* () {
+      const signal = yield* SignalFaults
+      const { store } = yield* StoreFaults
+      yield* store.startRuns(
+        Array.from({ length: 100 }, (_, index) =>
+          Run.make({
+            ref: MessageRef.of({ chatId: "chat", messageId: `m${index}` }),
+            runId: RunId.make("run")
+          })
+        )
+      )
+      yield* signal.set({ publish: { _tag: "Hang" } })
+      const asking = yield* forkNow(forget(chat))
+      assert.strictEqual((yield* signal.counts).publish.calls, 16)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* exitOf(asking), 100)
+      yield* signal.heal
+      yield* settle
+      yield* settle
+      assert.strictEqual((yield* signal.counts).publish.calls, 100)
+    }).pipe(inLab())
   )
 
   it.effect("without a signal its polls find it", () =>

@@ -7,50 +7,57 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Run } from "../Message.ts"
-import type { ForgetQuery, MessageStore, RunQuery } from "../MessageStore.ts"
+import { type Run, runKey } from "../Message.ts"
+import type { ForgetQuery, RunQuery } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { Attempts } from "./attempts.ts"
+import { erasing } from "./chronicle.ts"
 import { isIn } from "./place.ts"
-import type { OpenWatches } from "./watch.ts"
-import type { Writes } from "./writes.ts"
+import type { WatchContext } from "./watch.ts"
 
-export const makeForget = (options: {
-  readonly store: MessageStore["Service"]
-  readonly attempts: Attempts
-  readonly open: OpenWatches
-  readonly writes: Writes
-  readonly publish: (run: Run) => Effect.Effect<unknown>
-}) => {
-  const { attempts, open, publish, store, writes } = options
+export const makeForget = (
+  options: Pick<WatchContext, "store" | "open" | "writes" | "live"> & {
+    readonly attempts: Attempts
+    readonly publish: (runs: ReadonlyArray<Run>) => Effect.Effect<unknown>
+  }
+) => {
+  const { attempts, live, open, publish, store, writes } = options
 
   // Erased they cannot be found any more. Not to find them costs the others a little time.
-  const running = Effect.fnUntraced(function* (query: Place) {
+  const runningElsewhere = Effect.fnUntraced(function* (query: Place) {
     if (!store.supports.find || !store.supports.erasure) return []
     const found = yield* attempts.make("findRuns", store.findRuns(runningIn(query)))
-    if (Exit.isSuccess(found)) return found.value.map(({ run }) => run)
+    if (Exit.isSuccess(found)) {
+      return found.value.map(({ run }) => run).filter((run) => !live.has(runKey(run)))
+    }
     yield* Effect.logDebug("Erased runs of other processes are found by polling", found.cause)
     return []
   })
 
-  const cancel = (query: Place) =>
-    Effect.suspend(() => {
-      const matches = ({ ref }: Run) => isIn(query, ref)
-      writes.forget(matches)
-      return Effect.forEach(open.all(), (watch) => watch.forget(matches), { discard: true })
-    })
+  // Who is meant is settled before the store is asked: a run that begins while its answer is on the
+  // way may have come behind the deletion. If it came before, looks find that it is gone.
+  const cancelling = (query: Place): Effect.Effect<void> => {
+    const matches = ({ ref }: Run) => isIn(query, ref)
+    const mark = erasing(writes.unwritten(matches))
+    const cancels = open.all().map((watch) => watch.erasing(matches))
+    return Effect.andThen(Effect.sync(mark), Effect.all(cancels, { discard: true }))
+  }
+
+  const eraseIn = Effect.fnUntraced(function* (query: Place) {
+    const others = yield* runningElsewhere(query)
+    const cancel = cancelling(query)
+    const erased = yield* Effect.flatten(attempts.make("forget", store.forget(query)))
+    yield* cancel
+    if (others.length > 0) yield* publish(others)
+    return erased
+  })
 
   // Whole: what was erased is told, even if the caller is gone by then.
   return (query: ForgetQuery): Effect.Effect<number, MessageStoreError> =>
     Effect.uninterruptible(
-      Effect.gen(function* () {
-        const others = query._tag === "EndedBefore" ? [] : yield* running(query)
-        const erased = yield* Effect.flatten(attempts.make("forget", store.forget(query)))
-        if (query._tag === "EndedBefore") return erased
-        yield* cancel(query)
-        yield* Effect.forEach(others, publish, { concurrency: "unbounded", discard: true })
-        return erased
-      })
+      query._tag === "EndedBefore"
+        ? Effect.flatten(attempts.make("forget", store.forget(query)))
+        : eraseIn(query)
     )
 }
 

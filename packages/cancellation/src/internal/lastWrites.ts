@@ -9,8 +9,8 @@ import type * as Cause from "effect/Cause"
 import { runKey } from "../Message.ts"
 import type { RunChange } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
+import type { Chronicle } from "./chronicle.ts"
 import { lasting, listed, plural, whatFailed } from "./words.ts"
-import type { Chronicle } from "./writes.ts"
 
 /** A last write, as far as it matters here. */
 export interface LastWrite {
@@ -41,18 +41,28 @@ export const givenUp = (
   const over = runsOf(writes.filter(({ to }) => to !== "observed"))
   const unstored = runsOf(writes.filter(({ chronicle }) => chronicle.start !== "known"))
   const stored = Array.from(runsOf(writes)).filter(([key]) => !unstored.has(key))
+  const lost = options.hasLeases
+    ? "marked lost by another process once this one's lease has ended"
+    : "left as running in the store, which has no leases to tell that nobody writes them"
+  const unseen = "shown as not having seen their stop until their end is stored"
+  const follow = (runs: typeof stored, inWords: (what: string) => string) => [
+    said(
+      inWords(lost),
+      runs.filter(([key]) => over.has(key))
+    ),
+    said(
+      inWords(unseen),
+      runs.filter(([key]) => !over.has(key))
+    )
+  ]
   const follows = [
-    said(
-      options.hasLeases
-        ? "Marked lost by another process once this one's lease has ended"
-        : "Left as running in the store, which has no leases to tell that nobody writes them",
-      stored.filter(([key]) => over.has(key))
-    ),
-    said(
-      "Shown as not having seen their stop until their end is stored",
-      stored.filter(([key]) => !over.has(key))
-    ),
-    said("Without a trace in the store, which has not confirmed their start", Array.from(unstored))
+    ...follow(stored, (what) => what.charAt(0).toUpperCase() + what.slice(1)),
+    ...follow(
+      Array.from(unstored),
+      // An answer that was lost may have been a yes.
+      (what) =>
+        `Perhaps without a trace in the store, which has not confirmed their start; if it has them, ${what}`
+    )
   ]
   return [`Given up: ${counted(writes)} ${were} not stored (${why})`, ...follows.flat()].join(". ")
 }

@@ -11,11 +11,12 @@ import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
 import { type MessageId, MessageRef, Run, runKey } from "../Message.ts"
 import type { MessageStore } from "../MessageStore.ts"
 import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from "../StopRequest.ts"
+import { type Chronicle, erasing } from "./chronicle.ts"
 import type { Detection } from "./detection.ts"
 import type { Feed, Segment } from "./feed.ts"
 import type { LeaseHolder } from "./lease.ts"
 import { annotations } from "./words.ts"
-import type { Chronicle, Writes } from "./writes.ts"
+import type { Writes } from "./writes.ts"
 
 /** A run as `CancellationWatcher` sees it. */
 export interface Watch {
@@ -27,8 +28,11 @@ export interface Watch {
   readonly cancel: (reason: StopReason) => Effect.Effect<void>
   /** Goes on to the next segment of the same turn. */
   readonly retarget: (messageId: MessageId) => Effect.Effect<void>
-  /** Its segments that match have been erased: cancels it, and sends nothing more of them. */
-  readonly forget: (matches: (run: Run) => boolean) => Effect.Effect<void>
+  /**
+   * Taken as its segments that match are being erased; run when they have been, what it answers
+   * cancels it, and sends nothing more of them. A segment that began meanwhile is left alone.
+   */
+  readonly erasing: (matches: (run: Run) => boolean) => Effect.Effect<void>
   /** Wants ticks at this interval too, until told otherwise. */
   readonly want: (interval: Duration.Duration) => Effect.Effect<void>
   readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
@@ -216,13 +220,16 @@ export const openWatch = Effect.fnUntraced(function* (
         })
       ),
 
-    forget: (matches) =>
-      Effect.suspend(() => {
-        const erased = Array.from(parts.values()).filter(({ run }) => matches(run))
-        for (const part of erased) part.start = "forgotten"
-        const [first] = erased
-        return first === undefined ? Effect.void : detect(first.run, "deleted", "local")
-      }),
+    erasing: (matches) => {
+      const erased = Array.from(parts.values()).filter(({ run }) => matches(run))
+      const [first] = erased
+      if (first === undefined) return Effect.void
+      const mark = erasing(erased)
+      return Effect.suspend(() => {
+        mark()
+        return detect(first.run, "deleted", "local")
+      })
+    },
 
     want: feed.want,
     unwant: feed.unwant,

@@ -4,7 +4,6 @@
  * Both are gathered and tried again through an outage. Neither holds up the work: a run goes on
  * while its start is still on its way, and a run that is over before that costs nothing.
  */
-import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -21,28 +20,11 @@ import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { RunOutcome, RunRecord } from "../StopRequest.ts"
 import { understoodRows } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
+import { type Chronicle, isErased, isTold } from "./chronicle.ts"
 import { makeChunks } from "./chunks.ts"
 import { makeLane } from "./lane.ts"
 import { givenUp, waitingFor } from "./lastWrites.ts"
 import { annotations } from "./words.ts"
-
-/** One run whose start and end are told to the store. */
-export interface Chronicle {
-  readonly run: Run
-  /**
-   * `waiting`: not sent yet. `sent`: the store may know it. `known`: the store has answered.
-   * `forgotten`: erased, so nothing is sent of it any more.
-   */
-  start: "waiting" | "sent" | "known" | "forgotten"
-  /** Done when the start now under way has succeeded or failed. */
-  sending: Deferred.Deferred<void> | undefined
-  /** When its last write must have arrived, once it is over. */
-  giveUpAt: number | undefined
-  /** Why the last write about it that failed did. */
-  failure: Cause.Cause<MessageStoreError> | undefined
-  /** Told how the run stands when it has started, a waiting stop included. */
-  readonly started: (record: RunRecord) => Effect.Effect<void>
-}
 
 export interface Writes {
   readonly start: (chronicle: Chronicle) => Effect.Effect<void>
@@ -50,8 +32,8 @@ export interface Writes {
   readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
   /** Queues an outcome for each, and waits for the first attempt to write them, not for success. */
   readonly ended: (chronicles: ReadonlyArray<Chronicle>, outcome: RunOutcome) => Effect.Effect<void>
-  /** The runs that match have been erased: sends nothing of their pending last writes. */
-  readonly forget: (matches: (run: Run) => boolean) => void
+  /** The runs that match and have last writes pending. */
+  readonly unwritten: (matches: (run: Run) => boolean) => ReadonlyArray<Chronicle>
   /**
    * Waits until all is written or given up, at most this long; then gives up the rest. Says once
    * that it waits, if the store has failed.
@@ -97,7 +79,7 @@ export const makeWrites = (options: {
       let failures = 0
       for (let from = 0, end = 0; from < wanted.length; from = end) {
         end = from + startChunks.size()
-        const chunk = wanted.slice(from, end).filter(({ start }) => start !== "forgotten")
+        const chunk = wanted.slice(from, end).filter((one) => !isErased(one))
         if (chunk.length === 0) continue
         const sending = Deferred.makeUnsafe<void>()
         for (const chronicle of chunk) {
@@ -178,9 +160,10 @@ export const makeWrites = (options: {
     return exit
   })
 
-  const giveUp = Effect.fnUntraced(function* (changes: ReadonlyArray<Change>, otherwise: string) {
+  const giveUp = Effect.fnUntraced(function* (all: ReadonlyArray<Change>, otherwise: string) {
+    for (const change of all) Deferred.doneUnsafe(change.attempted, Effect.void)
+    const changes = all.filter(({ chronicle }) => !isErased(chronicle))
     if (changes.length === 0) return
-    for (const change of changes) Deferred.doneUnsafe(change.attempted, Effect.void)
     yield* Metric.update(lastWritesGivenUp, changes.length)
     const cause = lastFailure(changes)
     yield* Effect.logError(givenUp(changes, { cause, otherwise, hasLeases: lease !== undefined }))
@@ -213,7 +196,7 @@ export const makeWrites = (options: {
         pending.delete(change)
         Deferred.doneUnsafe(change.attempted, Effect.void)
       }
-      const ready = live.filter(({ chronicle }) => chronicle.start === "known")
+      const ready = live.filter(({ chronicle }) => chronicle.start !== "sent" && isTold(chronicle))
       let again = live.filter(({ chronicle }) => chronicle.start === "sent")
       let failures = 0
       for (let from = 0, end = 0; from < ready.length; from = end) {
@@ -234,7 +217,9 @@ export const makeWrites = (options: {
       }
       for (const change of again) Deferred.doneUnsafe(change.attempted, Effect.void)
       const now = yield* Clock.currentTimeMillis
-      const late = again.filter((change) => change.giveUpAt <= now && pending.delete(change))
+      const late = again.filter(
+        (change) => (change.giveUpAt <= now || isErased(change.chronicle)) && pending.delete(change)
+      )
       yield* giveUp(late, "the store has not answered")
       if (again.length > late.length) yield* sayWaiting
       return again.filter((change) => pending.has(change))
@@ -274,11 +259,8 @@ export const makeWrites = (options: {
             )
           )
       ),
-    forget: (matches) => {
-      for (const { chronicle } of pending) {
-        if (matches(chronicle.run)) chronicle.start = "forgotten"
-      }
-    },
+    unwritten: (matches) =>
+      Array.from(pending, ({ chronicle }) => chronicle).filter(({ run }) => matches(run)),
     flush: Effect.fnUntraced(function* (limit) {
       closing ??= { limit, isSaid: false }
       yield* sayWaiting
@@ -289,9 +271,6 @@ export const makeWrites = (options: {
     })
   }
 }
-
-// Of a run that the store never heard of, or was told to forget, there is nothing to tell it.
-const isTold = ({ start }: Chronicle): boolean => start === "sent" || start === "known"
 
 const lastFailure = (changes: ReadonlyArray<Change>) =>
   changes.findLast(({ chronicle }) => chronicle.failure !== undefined)?.chronicle.failure
