@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
+import { Fault, StoreFaults } from "effect-cancellation-testing"
 import { MessageStore, type MessageStoreError, unavailable } from "../src/index.ts"
 import { inLab, type Line, linesAt, open, openKnown } from "./fixture-1.ts"
 
@@ -43,6 +44,13 @@ describe("Law 12: What is said of an outage", () => {
     "a wrong password": wrapped({ _tag: "AuthenticationError" }),
     "a wrong password, of a driver": Object.assign(new Error("no"), { code: "28P01" }),
     "a missing database": Object.assign(new Error("no"), { sqlState: "3D000" }),
+    "a URL that is none": wrapped(Object.assign(new Error("no"), { code: "ERR_INVALID_URL" })),
+    "a certificate of another host": wrapped(
+      Object.assign(new Error("no"), { code: "ERR_TLS_CERT_ALTNAME_INVALID" })
+    ),
+    "a certificate nobody vouches for": Object.assign(new Error("no"), {
+      code: "DEPTH_ZERO_SELF_SIGNED_CERT"
+    }),
     "a missing table of SQLite": wrapped(new Error("no such table: agent_runs"))
   }
   const passing: Readonly<Record<string, unknown>> = {
@@ -51,6 +59,9 @@ describe("Law 12: What is said of an outage", () => {
       _tag: "UnknownError",
       isRetryable: false,
       cause: Object.assign(new Error("terminating connection"), { code: "57P01" })
+    }),
+    "a certificate that is not valid yet": Object.assign(new Error("no"), {
+      code: "CERT_NOT_YET_VALID"
     }),
     "a string": "no connection",
     nothing: undefined
@@ -174,6 +185,80 @@ describe("Law 12: What is said of an outage", () => {
   })
 })
 
+describe("Law 12: An outage that nobody watches", () => {
+  const untilClosed = Effect.fnUntraced(function* <R>(fails: Effect.Effect<void, never, R>) {
+    const { close } = yield* openKnown({ name: "a" })
+    yield* fails
+    yield* TestClock.adjust("5 seconds")
+    yield* close()
+  })
+
+  it.effect("is not counted in its length", () => {
+    const { failWith, lab, state } = makeFailing()
+    return Effect.gen(function* () {
+      yield* untilClosed(Effect.sync(() => failWith("no connection")))
+      state.error = undefined
+      yield* TestClock.adjust("8 hours")
+      yield* open({ name: "b" })
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(texts(yield* linesAt("Info")), [
+        "The store answers again after 3s and 2 failed reads, and 8h in which nothing asked it"
+      ])
+    }).pipe(lab)
+  })
+
+  it.effect("is another one when the store fails again hours later", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* untilClosed(faults.set({ reads: Fault.fail }))
+      yield* TestClock.adjust("8 hours")
+      yield* faults.set({ starts: Fault.fail })
+      yield* open({ name: "b" })
+      yield* TestClock.adjust("1 minute")
+      const warnings = texts(yield* linesAt("Warn"))
+      assert.lengthOf(warnings, 2)
+      for (const text of warnings) assert.match(text, /^The store cannot be asked for stops; /)
+      yield* faults.heal
+      yield* TestClock.adjust("5 seconds")
+      assert.match(String(texts(yield* linesAt("Info"))[0]), /^The store answers again after 1m /)
+    }).pipe(inLab())
+  )
+
+  it.effect("is one with what the next run finds soon after", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      for (const name of ["a", "b", "c", "d"]) {
+        const { close } = yield* open({ name })
+        yield* faults.set({ starts: Fault.fail, reads: Fault.fail })
+        yield* TestClock.adjust("3 seconds")
+        yield* close()
+        yield* TestClock.adjust("1 minute")
+      }
+      yield* faults.heal
+      yield* open({ name: "e" })
+      yield* TestClock.adjust("2 seconds")
+      assert.lengthOf(yield* linesAt("Warn"), 1)
+      const [line] = texts(yield* linesAt("Info"))
+      assert.match(String(line), /^The store answers again after 4m \d+s and \d+ failed reads$/)
+    }).pipe(inLab())
+  )
+
+  it.effect("is none: whoever looks once an hour is watched all the same", () => {
+    const { failWith, lab, state } = makeFailing()
+    return Effect.gen(function* () {
+      yield* openKnown({ pollInterval: "1 hour" })
+      failWith("no connection")
+      yield* TestClock.adjust("3 hours")
+      state.error = undefined
+      yield* TestClock.adjust("1 hour")
+      assert.lengthOf(yield* linesAt("Warn"), 3)
+      assert.deepStrictEqual(texts(yield* linesAt("Info")), [
+        "The store answers again after 3h and 3 failed reads"
+      ])
+    }).pipe(lab)
+  })
+})
+
 describe("Law 12: A run without a row, where no start makes one", () => {
   const makeTable = () => {
     const rows = new Set<string>()
@@ -196,6 +281,19 @@ describe("Law 12: A run without a row, where no start makes one", () => {
       assert.deepStrictEqual(more, [])
       assert.match(String(line?.text), /no row of message not-there, .* run not-there-run /)
       assert.strictEqual(line?.annotations["effect_cancellation.message_id"], "not-there")
+    }).pipe(lab)
+  })
+
+  it.effect("is none while the looks come one upon the other", () => {
+    const { lab } = makeTable()
+    return Effect.gen(function* () {
+      const { watcher } = yield* open({ name: "a" })
+      yield* TestClock.adjust("10 millis")
+      for (let look = 0; look < 3; look++) yield* watcher.check
+      assert.deepStrictEqual(yield* linesAt("Warn"), [])
+      yield* TestClock.adjust("1 second")
+      yield* watcher.check
+      assert.lengthOf(yield* linesAt("Warn"), 1)
     }).pipe(lab)
   })
 

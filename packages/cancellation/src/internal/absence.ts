@@ -5,6 +5,7 @@
  * was there before, it has been deleted. If it was never there, it may still come; where no start of
  * ours makes it, somebody must be told that no stop reaches the run until then.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { runKey } from "../Message.ts"
 import type { StopLook } from "../MessageStore.ts"
@@ -31,9 +32,12 @@ export interface LookBegan {
   readonly answers: number
 }
 
+// A row that somebody writes just now is not worth a warning.
+const writingMillis = 1000
+
 export const makeAbsence = (knowsRuns: boolean): Absence => {
-  /** The answer in which a segment was missing for the first time. */
-  const missing = new Map<Segment, number>()
+  /** The answer in which a segment was missing for the first time, and when it came. */
+  const missing = new Map<Segment, { readonly answer: number; readonly at: number }>()
   const warned = new WeakSet<Segment>()
   let answers = 0
 
@@ -49,7 +53,7 @@ export const makeAbsence = (knowsRuns: boolean): Absence => {
   return {
     began: (asked) => ({ seen: new Set(asked.filter(({ seen }) => seen)), answers }),
     apply: (asked, look, began) =>
-      Effect.suspend(() => {
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
         if (look.gone.length === 0 && missing.size === 0 && knowsRuns) return Effect.void
         const gone = new Set(look.gone.map(runKey))
         const failed = new Set(look.failures.map(({ run }) => runKey(run)))
@@ -63,11 +67,14 @@ export const makeAbsence = (knowsRuns: boolean): Absence => {
           }
           const first = missing.get(segment)
           if (first === undefined) {
-            if (began.seen.has(segment) || isAwaited(segment)) missing.set(segment, ++answers)
+            if (!began.seen.has(segment) && !isAwaited(segment)) continue
+            missing.set(segment, { answer: ++answers, at: now })
             // Two looks running: the second began when the first had answered.
-          } else if (first <= began.answers) {
+          } else if (first.answer <= began.answers) {
             if (segment.seen) deleted.push(segment)
-            else if (!warned.has(segment)) unwritten.push(segment)
+            else if (now - first.at >= writingMillis && !warned.has(segment)) {
+              unwritten.push(segment)
+            }
           }
         }
         for (const segment of unwritten) warned.add(segment)

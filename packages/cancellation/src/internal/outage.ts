@@ -37,12 +37,18 @@ interface Ongoing {
   /** The pauses from here on; the last one over and over. */
   pauses: ReadonlyArray<number>
   remindAt: number
+  /** Since when nobody is waiting to be reached. */
+  unaskedSince: number | undefined
 }
 
 // In minutes, from one line to the next: nobody overlooks it, and no log is filled. What may pass by
 // itself is given longer.
 const passing = [5, 15, 60]
 const permanent = [1, ...passing]
+
+// Runs that come one after the other are in the same outage. After this long without any, nobody knows
+// how long it went on.
+const unaskedMillis = 5 * 60_000
 
 const ofPermanent = "This does not look as if it would pass by itself."
 
@@ -95,14 +101,17 @@ export const makeOutage = <T>(options: {
   })
 
   const clear = (items: ReadonlyArray<T>) =>
-    Effect.suspend(() => {
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (blind.size === 0) return Effect.void
       const before = blind.size
       for (const item of items) {
         blind.delete(item)
         malformed.delete(item)
       }
-      if (blind.size === 0) guard?.interruptUnsafe()
+      if (blind.size === 0) {
+        guard?.interruptUnsafe()
+        if (outage !== undefined) outage.unaskedSince = now
+      }
       return count(before)
     })
 
@@ -118,13 +127,19 @@ export const makeOutage = <T>(options: {
     ongoing.pauses = others.length > 0 ? others : pauses
   }
 
+  const unaskedFor = ({ unaskedSince }: Ongoing, now: number): number | undefined =>
+    unaskedSince === undefined || now - unaskedSince < unaskedMillis
+      ? undefined
+      : now - unaskedSince
+
   const tell = Effect.fnUntraced(function* (cause: Cause.Cause<MessageStoreError>) {
     const now = yield* Clock.currentTimeMillis
     const isPermanent = looksPermanent(cause)
+    const unaskedSince = blind.size === 0 ? now : undefined
     const log = isPermanent ? Effect.logError : Effect.logWarning
     const why = whatFailed(cause) + (isPermanent ? `. ${ofPermanent}` : "")
-    if (outage === undefined) {
-      outage = { since: now, reads: 1, isPermanent, pauses: [], remindAt: now }
+    if (outage === undefined || unaskedFor(outage, now) !== undefined) {
+      outage = { since: now, reads: 1, isPermanent, pauses: [], remindAt: now, unaskedSince }
       remind(outage, now, isPermanent ? permanent : passing)
       yield* log(
         `The store cannot be asked for stops; the runs go on, and it is asked again: ${why}`
@@ -132,6 +147,7 @@ export const makeOutage = <T>(options: {
       return yield* Effect.logDebug("Why the store cannot be asked for stops", cause)
     }
     outage.reads++
+    outage.unaskedSince = unaskedSince
     const isNews = isPermanent && !outage.isPermanent
     if (!isNews && now < outage.remindAt) return
     if (isNews) outage.isPermanent = true
@@ -158,11 +174,14 @@ export const makeOutage = <T>(options: {
       yield* clear(items)
       // Over when everybody is reached again: half a store that answers is still an outage.
       if (outage === undefined || blind.size > malformed.size) return
-      const { reads, since } = outage
+      const ended = outage
       outage = undefined
-      const lasted = (yield* Clock.currentTimeMillis) - since
+      const now = yield* Clock.currentTimeMillis
+      const unasked = unaskedFor(ended, now)
+      const after = unasked === undefined ? now - ended.since : now - ended.since - unasked
       yield* Effect.logInfo(
-        `The store answers again after ${lasting(lasted)} and ${plural(reads, "failed read")}`
+        `The store answers again after ${lasting(after)} and ${plural(ended.reads, "failed read")}` +
+          (unasked === undefined ? "" : `, and ${lasting(unasked)} in which nothing asked it`)
       )
     }),
     remove
