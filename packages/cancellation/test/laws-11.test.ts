@@ -183,6 +183,24 @@ describe("Law 11: Nothing leaks", () => {
     ).pipe(inLab())
   )
 
+  it.effect("a call that was answered, or whose caller is gone, leaves no timer", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const { watcher } = yield* openKnown({ pollInterval: "1 hour" })
+      yield* TestClock.adjust("1 second")
+      const before = yield* fibers
+      yield* faults.set({ reads: Fault.slow("10 millis") })
+      const answered = yield* forkNow(watcher.check)
+      yield* TestClock.adjust("10 millis")
+      assert.isFalse(yield* exitOf(answered))
+      assert.strictEqual(yield* fibers, before)
+      yield* faults.set({ reads: Fault.hang })
+      const left = yield* forkNow(watcher.check)
+      yield* Fiber.interrupt(left)
+      assert.strictEqual(yield* fibers, before)
+    }).pipe(inLab())
+  )
+
   it.effect("the interval that a call wanted is forgotten with the call", () =>
     Effect.gen(function* () {
       const { watcher } = yield* openKnown()
