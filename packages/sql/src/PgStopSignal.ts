@@ -44,9 +44,11 @@ import { makeProbe } from "./internal/stopProbe.ts"
  */
 export interface PgStopSignalOptions {
   /**
-   * Where to listen: the store's own server and database, past any pooler. What it leaves open (user
-   * and password, database, encryption) is as for the client, whose own URL counts too. Default:
-   * where the client connects, and as it does.
+   * Where to listen: the store's own server and database, past any pooler. What it leaves open is as
+   * for the client, by its settings or its own URL: database, user, `application_name`,
+   * `connect_timeout`; the password, unless it names another user; and the encryption (`ssl`,
+   * `sslmode`), unless it leads to a Unix socket, where PostgreSQL has none. Host and port are its
+   * own. Default: where the client connects, and as it does.
    */
   readonly listenUrl?: Redacted.Redacted<string> | undefined
   /**

@@ -23,6 +23,10 @@ import * as SqlMessageStore from "./SqlMessageStore.ts"
  * A value that cannot work kills the layer with `InvalidSetting`, which never shows a URL: so does
  * a URL that names no user, unless `username` does.
  *
+ * In a URL a `#`, `/`, `?` or `%` of a password must be percent-encoded. Where it is not, and that
+ * cannot be told from another URL that is meant as it stands (`postgres://app:p@ss/word@host`), errors
+ * may show the part of the password that is taken for a host.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -31,7 +35,8 @@ export interface PostgresOptions extends PgClient.PgPoolConfig {
   readonly tombstoneTtl?: Duration.Input | undefined
   /**
    * Where to listen for stops, if not where the store is: straight to the server, when a pooler
-   * that shares connections between transactions stands in front of it.
+   * that shares connections between transactions stands in front of it. What it leaves open is as
+   * for the store: see `listenUrl` of `PgStopSignalOptions`.
    */
   readonly listenUrl?: Redacted.Redacted | undefined
   /**

@@ -1,4 +1,3 @@
-import type { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -7,7 +6,6 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { InvalidSetting } from "effect-cancellation"
-import { listenerConfig } from "../src/internal/stopListener.ts"
 import { makeProbe } from "../src/internal/stopProbe.ts"
 import type * as PgStopSignal from "../src/PgStopSignal.ts"
 import { freshRun, observe, open, operator, untilLater } from "./PgStopSignal.fixture.ts"
@@ -173,76 +171,6 @@ describe("the layer", () => {
       yield* observer.hearsReconnected(1)
     })
   )
-
-  it("looks at the server's certificate if listenUrl asks for it, whatever the client does", () => {
-    const ca = "the certificate of who signs"
-    const sslOf = (query: string, ssl: PgClient.PgClientConfig["ssl"]) =>
-      listenerConfig({ ssl }, Redacted.make(`postgres://database/app${query}`)).ssl
-    const trusting = { ca, rejectUnauthorized: false }
-    const verifying = { ca, rejectUnauthorized: true }
-    assert.deepStrictEqual(sslOf("?sslmode=verify-full", trusting), verifying)
-    assert.deepStrictEqual(sslOf("?sslmode=verify-ca", trusting), verifying)
-    assert.deepStrictEqual(sslOf("?sslmode=require", trusting), trusting)
-    assert.deepStrictEqual(sslOf("", trusting), trusting)
-    // the URL's own mode decides, and the driver verifies unless it is told not to
-    for (const mode of ["verify-full", "require", "prefer", "disable"]) {
-      assert.isUndefined(sslOf(`?sslmode=${mode}`, false))
-    }
-    assert.isUndefined(sslOf("?sslmode=disable", trusting))
-  })
-
-  it("connects as the client does, also where the client's own URL says how", () => {
-    const url = Redacted.make(
-      "postgres://app:s%23cret@pooler:6432/one?sslmode=verify-full&connect_timeout=3&application_name=chat"
-    )
-    assert.deepInclude(listenerConfig({ url, ssl: false }, undefined), { url, ssl: false })
-    // What the driver will read of it, options first.
-    const read = (listenUrl: string, options: PgClient.PgClientConfig = {}) => {
-      const config = listenerConfig({ url, ...options }, Redacted.make(listenUrl))
-      const to = new URL(Redacted.value(config.url ?? Redacted.make("")))
-      const { password } = config
-      return {
-        host: to.host,
-        ssl: config.ssl ?? to.searchParams.get("sslmode"),
-        timeout: config.connectTimeout ?? to.searchParams.get("connect_timeout"),
-        name: config.applicationName ?? to.searchParams.get("application_name"),
-        user: config.username ?? to.username,
-        password: Redacted.isRedacted(password) ? Redacted.value(password) : to.password,
-        database: config.database ?? to.pathname.slice(1)
-      }
-    }
-    const client = {
-      host: "server",
-      ssl: "verify-full",
-      timeout: "3",
-      name: "chat",
-      user: "app",
-      password: "s#cret",
-      database: "one"
-    }
-    assert.deepStrictEqual(read("postgres://server"), client)
-    assert.deepStrictEqual(read("postgres://server?sslmode=require&connect_timeout=9"), {
-      ...client,
-      ssl: "require",
-      timeout: "9"
-    })
-    // One user's password is no other user's.
-    assert.deepStrictEqual(read("postgres://listener@server/two?application_name=ear"), {
-      ...client,
-      name: "ear",
-      user: "listener",
-      password: "",
-      database: "two"
-    })
-    const options = { username: "other", database: "two", ssl: true, applicationName: "options" }
-    assert.deepStrictEqual(read("postgres://server", options), {
-      ...client,
-      ssl: true,
-      name: "options",
-      user: "other",
-      database: "two"
-    })
-  })
 
   const refused: ReadonlyArray<readonly [string, PgStopSignal.PgStopSignalOptions]> = [
     ["probeInterval", { probeInterval: 0 }],

@@ -198,8 +198,16 @@ describe("a URL that cannot be used", () => {
     ["postgres://app:s3cret?pw@host/db", /\? in a user or password is written %3F/],
     ["postgres://app:12?s3cret@host/db", /\? in a user or password is written %3F/],
     ["postgres://app:p@s3cret?word@host/db", /\? in a user or password is written %3F/],
+    ["postgres://app:/s3cret@host/db", /\/ in a user or password is written %2F/],
+    ["postgres://app:12/s3cret@host", /an @ after the host %40/],
+    ["postgres://app:p@s3cret?x=y@127.0.0.1/db", /\? in a user or password is written %3F/],
+    ["postgres://app:p@s3cret?user=a&x=y@127.0.0.1/db", /\? in a user or password/],
     ["postgres://app:s3cret%zz@host/db", /% in a user or password is written %25/],
-    ["postgres://app:s3cret@host:99999/db", /a URL such as postgres:\/\/user:password@host/]
+    ["postgres://app:s3cret@host:99999/db", /a URL such as postgres:\/\/user:password@host/],
+    [
+      "postgres://app:s3cret@host:99999/db?application_name=a@b",
+      /a URL such as postgres:\/\/user:password@host/
+    ]
   ] as const) {
     it.effect(`names the option and what is wrong: ${url.replace("s3cret", "…")}`, () =>
       Effect.gen(function* () {
@@ -227,10 +235,32 @@ describe("a URL that cannot be used", () => {
         "postgres://app:s%23%2F%3F%25@127.0.0.1:1/db?application_name=a@b",
         "postgresql://app:a@b@127.0.0.1:1/db",
         "postgres://127.0.0.1:1/db?user=app@server&password=x",
-        "postgres://app@localhost/db?host=/var/run/postgresql"
+        "postgres://app@localhost/db?host=/var/run/postgresql",
+        "postgres://app@host/a@b",
+        "postgres://app:x@host/a@b",
+        "postgres://app@host:5432/a@b",
+        "postgres://app:x@[::1]:5432/a@b/c",
+        "postgres://app@host/db#x",
+        "postgres://app:x@host/db?options=-c%20a.b=c@d/e&password=p@ss"
       ]) {
         yield* build(PostgresStores.layer({ url: Redacted.make(url), notify: false }))
       }
+      for (const url of [
+        "postgres://127.0.0.1/db?application_name=me@here",
+        "postgres://127.0.0.1/db?password=p@ss",
+        "postgres://host:5432/db?password=p@ss",
+        "postgres://127.0.0.1:5432/a@b",
+        "postgres://[::1]:5432/a@b",
+        "postgres://host/a@b",
+        "postgres://:pw@127.0.0.1/db"
+      ]) {
+        const options = { url: Redacted.make(url), username: "app", notify: false } as const
+        yield* build(PostgresStores.layer(options))
+      }
+      // The user is the client's.
+      const listenUrl = Redacted.make("postgres://127.0.0.1:1?application_name=me@here")
+      const url = Redacted.make("postgres://app@127.0.0.1:1/db")
+      yield* build(PostgresStores.layer({ url, listenUrl }))
     })
   )
 
@@ -244,6 +274,20 @@ describe("a URL that cannot be used", () => {
       yield* build(PostgresStores.layer({ url, username: "app", notify: false }))
       const { option } = yield* defectOf(build(PostgresStores.layer({ host: "localhost" })))
       assert.strictEqual(option, "username")
+      // An empty name is none, and an option wins over the URL.
+      for (const named of [
+        "postgres://localhost/app?user=",
+        "postgres://app@localhost/app?user="
+      ]) {
+        const layer = PostgresStores.layer({ url: Redacted.make(named) })
+        assert.strictEqual((yield* defectOf(build(layer))).option, "url")
+      }
+      const named = Redacted.make("postgres://app@localhost/app")
+      const empty = yield* defectOf(build(PostgresStores.layer({ url: named, username: "" })))
+      assert.deepInclude(empty, { option: "username", value: '""' })
+      const at = Redacted.make("postgres://localhost/app?application_name=a@b")
+      const unnamed = yield* defectOf(build(PostgresStores.layer({ url: at })))
+      assert.include(unnamed.message, "a URL that names the user")
       vi.stubEnv("USER", undefined)
       vi.stubEnv("USERNAME", undefined)
       const client = PgClient.layer({ url })

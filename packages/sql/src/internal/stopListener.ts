@@ -61,44 +61,53 @@ const movedTo = (
 ): PgConnection.Config => {
   const here = saidBy(listenUrl)
   const there = saidBy(client.url)
+  const database = here.database === undefined ? (client.database ?? there.database) : undefined
+  // PostgreSQL offers no TLS on a socket, where there is no network to hide from.
+  const isSocket = here.host?.startsWith("/") === true
+  const inherited = [
+    // An option of the client's wins over its URL.
+    ...(client.ssl === undefined && !isSocket ? ["sslmode"] : []),
+    ...(client.connectTimeout === undefined ? ["connect_timeout"] : []),
+    ...(client.applicationName === undefined ? ["application_name"] : [])
+  ]
   return {
-    url: withParams(
-      listenUrl,
-      [
-        // An option of the client's wins over its URL.
-        ...(client.ssl === undefined ? ["sslmode"] : []),
-        ...(client.connectTimeout === undefined ? ["connect_timeout"] : []),
-        ...(client.applicationName === undefined ? ["application_name"] : [])
-      ],
-      there.params
-    ),
+    url: withParams(listenUrl, inherited, there.param),
     keepAlive: client.keepAlive,
-    ssl: sslOf(here.params.get("sslmode") ?? undefined, client.ssl),
-    ...(here.params.has("connect_timeout") ? {} : { connectTimeout: client.connectTimeout }),
-    ...(here.params.has("application_name") ? {} : { applicationName: client.applicationName }),
-    ...(here.database === undefined ? { database: client.database ?? there.database } : {}),
-    // Both or none: one user's password is no other user's.
-    ...(here.username === undefined && here.password === undefined
-      ? {
-          username: client.username ?? there.username,
-          password:
-            client.password ??
-            (there.password === undefined ? undefined : Redacted.make(there.password))
-        }
-      : {})
+    ssl: isSocket ? undefined : sslOf(here.param("sslmode"), client.ssl),
+    ...(here.param("connect_timeout") === undefined
+      ? { connectTimeout: client.connectTimeout }
+      : {}),
+    ...(here.param("application_name") === undefined
+      ? { applicationName: client.applicationName }
+      : {}),
+    ...(database === undefined ? {} : { database }),
+    ...credentials(here, there, client)
   }
+}
+
+// One user's password is no other user's.
+const credentials = (
+  here: ReturnType<typeof saidBy>,
+  there: ReturnType<typeof saidBy>,
+  client: PgClient.PgClientConfig
+): Pick<PgConnection.Config, "username" | "password"> => {
+  const username = client.username ?? there.username
+  if (here.username !== undefined && here.username !== username) return {}
+  if (here.password !== undefined) return { username }
+  const own = there.password === undefined ? undefined : Redacted.make(there.password)
+  return { username, password: client.password ?? own }
 }
 
 // The URL, with what it does not say of these taken from the other one.
 const withParams = (
   url: Redacted.Redacted<string>,
   names: ReadonlyArray<string>,
-  others: URLSearchParams
+  others: (name: string) => string | undefined
 ): Redacted.Redacted<string> => {
   const merged = new URL(Redacted.value(url))
   for (const name of names) {
-    const value = others.get(name)
-    if (value !== null && !merged.searchParams.has(name)) merged.searchParams.set(name, value)
+    const value = others(name)
+    if (value !== undefined && !merged.searchParams.has(name)) merged.searchParams.set(name, value)
   }
   return Redacted.make(merged.href)
 }
@@ -115,4 +124,4 @@ const sslOf = (mode: string | undefined, ssl: PgConnection.Config["ssl"]) => {
 const isNamed = ({ applicationName, startupParameters, url }: PgConnection.Config): boolean =>
   applicationName !== undefined ||
   Object.keys(startupParameters ?? {}).some((name) => name.toLowerCase() === "application_name") ||
-  saidBy(url).params.has("application_name")
+  saidBy(url).param("application_name") !== undefined
