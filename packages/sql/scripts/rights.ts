@@ -4,6 +4,7 @@ import { table } from "../src/Migrations.ts"
 const stop = ["user_aborted_at", "stop_reason", "stop_requested_by", "stop_note"]
 const waiting = ["target_key", ...stop, "expires_at"]
 const whose = ["company_id", "user_id", "chat_id"]
+const which = [...whose, "message_id", "created_at"]
 
 export const rights = `-- What the roles of an application need, besides the right to connect and USAGE of the schema.
 -- Put their names in the place of agent_role, stop_role and erasure_role; leave out what you do not
@@ -25,10 +26,11 @@ GRANT SELECT (${waiting.join(", ")}) ON agent_tombstones TO stop_role;
 GRANT INSERT, DELETE, UPDATE (expires_at) ON agent_tombstones TO stop_role;
 
 -- A role that only erases: forget, for runs and stops; for texts a DELETE of your own, since nothing
--- in the package deletes them.
-GRANT SELECT, DELETE ON agent_runs, agent_messages TO erasure_role;
--- Rows are locked before they are deleted, which needs the right to change a column. This is one that
--- cannot be changed.
+-- in the package deletes them. It need not be able to read them.
+GRANT SELECT, DELETE ON agent_runs TO erasure_role;
+GRANT SELECT (${which.join(", ")}), DELETE ON agent_messages TO erasure_role;
+-- Rows are locked before they are deleted, which needs the right to change a column. This is the one
+-- that matters least: it can only be set to its next number, which makes the row the newest.
 GRANT UPDATE (sequence) ON agent_runs TO erasure_role;
 GRANT SELECT (${whose.join(", ")}), DELETE ON agent_tombstones TO erasure_role;
 `

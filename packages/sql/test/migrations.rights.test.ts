@@ -192,8 +192,15 @@ describe("rights.sql", () => {
       assert.deepStrictEqual(yield* owner`SELECT 1 FROM agent_runs`, [])
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
+        for (const statement of forbiddenToErase) {
+          const { reason } = yield* Effect.flip(sql.unsafe(statement))
+          assert.include(String(reason.cause), "permission denied", statement)
+        }
+        // The number of a row is always the next one, whoever gives it.
+        const { reason } = yield* Effect.flip(sql`UPDATE agent_runs SET sequence = 1`)
+        assert.include(String(reason.cause), "can only be updated to DEFAULT")
+        yield* sql`SELECT message_id, created_at FROM agent_messages WHERE user_id = ${ref.userId}`
         yield* sql`DELETE FROM agent_messages WHERE chat_id = ${ref.chatId}`
-        yield* Effect.flip(sql`UPDATE agent_runs SET sequence = 1`)
       }).pipe(Effect.provide(eraser.client))
       assert.deepStrictEqual(yield* owner`SELECT 1 FROM agent_messages`, [])
     })
@@ -254,4 +261,14 @@ const forbidden = [
   "SELECT * FROM agent_leases",
   "UPDATE agent_tombstones SET target_key = 'other'",
   "CREATE TABLE mine (x integer)"
+]
+
+const forbiddenToErase = [
+  "SELECT text FROM agent_messages",
+  "SELECT original_text FROM agent_messages",
+  "SELECT debug_info FROM agent_messages",
+  "DELETE FROM agent_messages RETURNING *",
+  "UPDATE agent_messages SET text = ''",
+  "UPDATE agent_runs SET stop_note = ''",
+  "SELECT stop_note FROM agent_tombstones"
 ]

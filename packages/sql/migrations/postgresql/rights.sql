@@ -18,9 +18,10 @@ GRANT SELECT (target_key, user_aborted_at, stop_reason, stop_requested_by, stop_
 GRANT INSERT, DELETE, UPDATE (expires_at) ON agent_tombstones TO stop_role;
 
 -- A role that only erases: forget, for runs and stops; for texts a DELETE of your own, since nothing
--- in the package deletes them.
-GRANT SELECT, DELETE ON agent_runs, agent_messages TO erasure_role;
--- Rows are locked before they are deleted, which needs the right to change a column. This is one that
--- cannot be changed.
+-- in the package deletes them. It need not be able to read them.
+GRANT SELECT, DELETE ON agent_runs TO erasure_role;
+GRANT SELECT (company_id, user_id, chat_id, message_id, created_at), DELETE ON agent_messages TO erasure_role;
+-- Rows are locked before they are deleted, which needs the right to change a column. This is the one
+-- that matters least: it can only be set to its next number, which makes the row the newest.
 GRANT UPDATE (sequence) ON agent_runs TO erasure_role;
 GRANT SELECT (company_id, user_id, chat_id), DELETE ON agent_tombstones TO erasure_role;
