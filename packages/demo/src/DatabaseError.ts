@@ -62,8 +62,8 @@ const explain = (error: SqlError.SqlError, setting: string): Explained => {
   return { said }
 }
 
-// What the driver says of a URL it cannot use.
-const mistakes = / in URL|connection URL|No username|must not contain NUL/
+// What the driver says of a URL that is one, and which it still cannot use.
+const mistakes = / in URL|must not contain NUL/
 
 // The migrator wraps what the database said.
 const sqlErrorIn = (error: unknown): SqlError.SqlError | undefined => {

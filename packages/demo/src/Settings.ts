@@ -9,7 +9,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { type Database, parseUrl } from "./Database.ts"
+import * as Redacted from "effect/Redacted"
+import type { Database } from "./Database.ts"
 import { Refusal } from "./Refusal.ts"
 
 export class Settings extends Context.Service<
@@ -61,18 +62,12 @@ export const onThisMachine = Effect.gen(function* () {
   return { port, speed, folder, isFolderGiven: given !== undefined }
 })
 
-// It is not repeated: it may hold a password.
-const databaseUrl = Effect.gen(function* () {
-  const given = yield* variable("DATABASE_URL")
-  if (Option.isNone(given)) return undefined
-  return yield* Effect.mapError(
-    Effect.fromResult(parseUrl(given.value)),
-    (wrong) =>
-      new Refusal({
-        line: `DATABASE_URL ${wrong}. It must be like postgres://user:password@localhost:5432/database, with special characters percent-encoded. Without it the demo uses SQLite.`
-      })
+// What is wrong with it the store finds out, which knows what its driver takes.
+const databaseUrl = Effect.suspend(() =>
+  Effect.map(variable("DATABASE_URL"), (given) =>
+    Option.getOrUndefined(Option.map(given, (url) => Redacted.make(url)))
   )
-})
+)
 
 /** Whether `DATABASE_URL` is there, for who does not use it. */
 export const isDatabaseUrlGiven: Effect.Effect<boolean, Refusal> = Effect.suspend(() =>

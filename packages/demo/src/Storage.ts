@@ -3,7 +3,6 @@
  */
 import { existsSync } from "node:fs"
 import path from "node:path"
-import { PgClient } from "@effect/sql-pg"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -39,10 +38,7 @@ export const layerExisting: Stores = Layer.unwrap(
   Effect.gen(function* () {
     const { database } = yield* Settings
     if (database._tag === "Postgres") {
-      const missing = new Refusal({
-        line: `There are no tables of the demo in ${nameOf(database)}. Has npm start run, with the same DATABASE_URL?`
-      })
-      return yield* open(database, Effect.andThen(refuseWithoutTables(missing), Migrations.run))
+      return yield* open(database, Effect.andThen(refuseWithoutTables(database), Migrations.run))
     }
     if (existsSync(database.file)) return yield* open(database, Migrations.run)
     return yield* new Refusal({
@@ -51,8 +47,8 @@ export const layerExisting: Stores = Layer.unwrap(
   })
 )
 
-// First the tables, by a client of their own: what listens for stops would complain of a database
-// that does not answer, in its own words.
+// First the tables, by a client of their own, which also finds out whether the URL can be used: what
+// listens for stops would complain of a database that does not answer, in its own words.
 const open = Effect.fnUntraced(function* <A, E extends { readonly message: string }>(
   database: Database,
   tables: Effect.Effect<A, E, SqlClient.SqlClient>
@@ -65,10 +61,13 @@ const open = Effect.fnUntraced(function* <A, E extends { readonly message: strin
         })
   const [client, stores] =
     database._tag === "Sqlite" ? sqlite(database.file) : postgres(database.url)
-  yield* Effect.mapError(Effect.provide(tables, client, { local: true }), refused)
+  yield* Effect.provide(tables, client, { local: true }).pipe(
+    Effect.catchCause(settled),
+    Effect.mapError(refused)
+  )
   return Layer.mergeAll(ContentOutage.layer, SignsOfLife.layer).pipe(
     Layer.provideMerge(stores),
-    Layer.catchCause((cause) => Layer.effectContext(Effect.mapError(settled(cause), refused)))
+    Layer.catch((error) => Layer.effectContext(Effect.fail(refused(error))))
   )
 })
 
@@ -77,18 +76,26 @@ const settingOf = (database: Database): string | undefined =>
   database._tag === "Postgres" && database.folder === undefined ? "DATABASE_URL" : undefined
 
 // What a layer dies of because of a setting is the person's to mend. Its value may be a password.
-const settled = <E>(cause: Cause.Cause<E>) => {
+const settled = <E>(cause: Cause.Cause<E>): Effect.Effect<never, E | Refusal> => {
   const defect = Result.getOrUndefined(Cause.findDefect(cause))
   return defect instanceof InvalidSetting
-    ? Effect.fail(new Refusal({ line: `DATABASE_URL must be ${defect.range}.` }))
+    ? Effect.fail(
+        new Refusal({
+          line: `DATABASE_URL must be ${defect.range}. Without it the demo uses SQLite.`
+        })
+      )
     : Effect.failCause(cause)
 }
 
-const refuseWithoutTables = Effect.fnUntraced(function* (refusal: Refusal) {
+const refuseWithoutTables = Effect.fnUntraced(function* (database: Database) {
   const sql = yield* SqlClient.SqlClient
   const [row] = yield* sql<{ readonly found: string | null }>`
     SELECT to_regclass(${Migrations.table}) AS found`
-  if (row?.found === null) return yield* refusal
+  if (row?.found === null) {
+    return yield* new Refusal({
+      line: `There are no tables of the demo in ${nameOf(database)}. Has npm start run, with the same DATABASE_URL?`
+    })
+  }
 })
 
 const sqlite = (filename: string) =>
@@ -96,5 +103,5 @@ const sqlite = (filename: string) =>
 
 const postgres = (url: Redacted.Redacted) => {
   const options = { url, applicationName: "effect-cancellation-demo" }
-  return [PgClient.layer(options), Postgres.layer(options)] as const
+  return [Postgres.layer({ ...options, listen: false }), Postgres.layer(options)] as const
 }

@@ -34,20 +34,17 @@ const changed = (change: (url: URL) => void) =>
 it.live("a DATABASE_URL that is none is refused without repeating it", () =>
   Effect.gen(function* () {
     for (const [DATABASE_URL, why, [script, args]] of [
-      ["mysql://user:secret@localhost/database", "does not begin with postgres://", programs[0]],
-      ["postgres://user:secret%ZZ@localhost/database", "has a % that encodes", programs[1]],
-      ["postgres://:secret@localhost/database", "names no user", programs[2]],
-      ["postgres:user:secret@localhost/database", "does not begin with", programs[1]],
-      ["postgres://user:a@b/secret@localhost/database", "has a #, / or ? in", programs[0]],
-      ["postgres://user:a@b?secret@localhost/database", "has a #, / or ? in", programs[1]],
-      ["postgres://user:5#secret@localhost/database", "has a #, / or ? in", programs[2]],
-      ["postgres://user:5/secret@localhost/database", "has a #, / or ? in", programs[0]],
-      ["postgres://user:secret@localhost:99999/database", "is not a URL", programs[0]],
-      ["secret", "is not a URL", programs[2]]
+      ["mysql://user:secret@localhost/database", /that begins with postgres:\/\//, programs[0]],
+      ["postgres://user:secret%ZZ@localhost/database", /a % in .* is written %25/, programs[1]],
+      ["postgres://:secret@localhost/database", /that names the user/, programs[2]],
+      ["postgres://localhost/database?application_name=a@b", /that names the user/, programs[1]],
+      ["postgres://user:a@b/secret@localhost/database", /a \/ in .* is written %2F/, programs[0]],
+      ["postgres://user:a@b?secret@localhost/database", /a \? in .* is written %3F/, programs[1]],
+      ["secret", /that begins with postgres:\/\//, programs[2]]
     ] as const) {
       const { code, stderr, stdout } = yield* run(script, args, { DATABASE_URL, PORT: "0" })
-      assert.isTrue(stderr.startsWith(`DATABASE_URL ${why}`), stderr)
-      assert.match(stderr, / It must be like postgres:\/\/.*\n$/)
+      assert.match(stderr, /^DATABASE_URL must be a URL .*\. Without it the demo uses SQLite\.\n$/)
+      assert.match(stderr, why)
       assert.notInclude(stderr, "secret")
       assert.deepStrictEqual([stdout, code], ["", 1])
     }
