@@ -352,6 +352,38 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     }
   })
 
+  it("counts on when the server is back without its database, until it tells more", async () => {
+    // The server's events, told by the test.
+    await page.addInitScript(`
+      globalThis.EventSource = class extends EventTarget {
+        constructor() { super(); globalThis.events = this }
+        close() {}
+        tell(event) { this.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(event) })) }
+      }`)
+    const tell = (event: Readonly<Record<string, unknown>>) =>
+      page.evaluate(`events.tell(${JSON.stringify(event)})`)
+    const chat = {
+      _tag: "Chat",
+      messages: [
+        { messageId: "m", role: "assistant", text: "", tools: [], runId: "r", state: "running" }
+      ]
+    }
+    await page.reload()
+    await tell(chat)
+    await untilWords(/^Writing…$/)
+    await page.evaluate(`globalThis.lost = events; lost.dispatchEvent(new Event("error"))`)
+    await untilWords(/^No sign of life for [1-9] s$/)
+    await page.waitForFunction("events !== lost")
+    await tell({ _tag: "Database", answers: false })
+    assert.include(await textOf("#connection"), "The database does not answer")
+    await untilWords(/^No sign of life for [3-9] s$/)
+    await tell({ _tag: "Alive" })
+    await untilWords(/^No sign of life for [4-9] s$/)
+    await tell(chat)
+    await untilWords(/^Writing…$/)
+    assert.isTrue(await page.locator("#connection").isHidden())
+  })
+
   it("begins a new chat, and comes back to the old one", async () => {
     await send()
     await watchWords()

@@ -20,7 +20,7 @@ let views = new Map()
 let announced
 let known = false
 let heardAt = performance.now()
-let unreachable
+let silent
 let isDatabaseAway = false
 let sending
 let stopping
@@ -44,9 +44,10 @@ const show = (next) => {
   if (follow) scroller.scrollTop = scroller.scrollHeight
 }
 
-// While the server is away nobody knows whether it still writes: only when it last did.
+// From when the server went until it tells of the chat again, for which it needs the database, nobody
+// knows whether it still writes: only when it last did.
 const asKnown = (message) =>
-  unreachable !== undefined && isOpen(message)
+  silent !== undefined && isOpen(message)
     ? { ...message, silence: Math.max(1, Math.floor((performance.now() - heardAt) / 1000)) }
     : message
 
@@ -93,9 +94,8 @@ const showProblem = (problem) => {
 }
 
 const showReachable = (reachable) => {
-  if (reachable) heardAt = performance.now()
-  clearInterval(unreachable)
-  unreachable = reachable ? undefined : setInterval(() => show(messages), 1000)
+  if (!reachable) silent ??= setInterval(() => show(messages), 1000)
+  else if (silent === undefined) heardAt = performance.now()
   document.body.classList.toggle("unreachable", !reachable)
   const away = !reachable ? "server" : isDatabaseAway ? "database" : undefined
   setText(
@@ -236,6 +236,8 @@ const openChat = () => {
       if (next === undefined) return events.reload()
       if (event._tag === "Chat") {
         forget(next)
+        clearInterval(silent)
+        silent = undefined
         showDatabase(true)
         known = true
       }
