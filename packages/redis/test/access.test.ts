@@ -28,12 +28,14 @@ describe("a password is in no error and no log", () => {
       const away = yield* Redis.server({ isAway: true })
       const there = yield* Redis.server()
       const quoting = yield* Redis.server({ config: `rename-command AUTH ""` })
-      for (const [redis, words] of [
-        [away, "ECONNREFUSED"],
-        [there, "WRONGPASS"],
-        [quoting, "unknown command"]
+      for (const [redis, words, times] of [
+        [away, "ECONNREFUSED", 1],
+        [there, "WRONGPASS", 1],
+        [quoting, "unknown command", 1],
+        // quoted as far as it goes
+        [quoting, "unknown command", 30]
       ] as const) {
-        const opened = yield* open(redis.urlOf("agents:s3cret"))
+        const opened = yield* open(redis.urlOf(`agents:${"s3cret".repeat(times)}`))
         yield* observe(opened.signal)
         yield* logs(opened, "Warn", 1)
         const error = yield* Effect.flip(opened.signal.publish(freshRun()))

@@ -23,10 +23,13 @@ export const wordsOf = (error: unknown, password?: Redacted.Redacted): string =>
   // Node says why none of several addresses answered in the errors of each alone.
   const told = error instanceof AggregateError && error.message === "" ? error.errors[0] : error
   const words = told instanceof Error ? told.message || told.name : String(told)
-  const line = words.trim().replaceAll(/\s+/g, " ").slice(0, 500)
   const secret = password === undefined ? "" : Redacted.value(password)
-  // A server that knows no AUTH, or another one, quotes what was said to it.
-  return secret === "" ? line : line.replaceAll(secret, "<redacted>")
+  // A server that knows no AUTH, or another one, quotes what was said to it, cut where it is long.
+  const plain = words.replace(/,? with args beginning with:.*$/s, "")
+  return (secret === "" ? plain : plain.replaceAll(secret, "<redacted>"))
+    .trim()
+    .replaceAll(/\s+/g, " ")
+    .slice(0, 500)
 }
 
 const placeOf = ({ host, port }: RedisServer): string =>
