@@ -72,6 +72,11 @@ describe("a user", () => {
       yield* observer.hears(run)
       yield* close
       assert.deepStrictEqual(lines, [])
+      const refused = yield* command<ReadonlyArray<{ readonly object: string }>>("ACL", "LOG")
+      assert.deepStrictEqual(
+        new Set(refused.map(({ object }) => object)),
+        new Set(["client|setname"])
+      )
       for (const missing of ["-publish", "-subscribe", "resetchannels"]) {
         yield* command("ACL", "SETUSER", "agents", missing)
         const opened = yield* open(redis.urlOf("agents:s3cret"))
