@@ -3,29 +3,38 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
-import { CancellationWatcher, MessageRef } from "effect-cancellation"
+import * as Stream from "effect/Stream"
+import { CancellationWatcher, MessageRef, StopSignal } from "effect-cancellation"
+import { RedisStopSignal } from "../src/index.ts"
 import { sqliteRepo } from "./sqliteRepo.ts"
 
 const [filename = "", channel = "", chatId = "", messageId = ""] = process.argv.slice(2)
 const url = Redacted.make(process.env["REDIS_URL"] ?? "")
+const signal = RedisStopSignal.layer({ url, channel })
 
 const agent = Effect.gen(function* () {
   const watcher = yield* CancellationWatcher
   process.stdout.write("runs\n")
   const { detectedBy } = yield* watcher.cancellation
   process.stdout.write(`stopped by ${detectedBy}\n`)
-})
+}).pipe(
+  Effect.provide(
+    CancellationWatcher.layer({
+      ref: MessageRef.of({ chatId, messageId }),
+      pollInterval: "1 hour"
+    })
+  )
+)
+
+// the look at everything that follows the subscription is over when the agent begins
+const isSubscribed = Effect.flatMap(StopSignal, ({ hints }) =>
+  Stream.runDrain(Stream.take(hints, 1))
+)
 
 await Effect.runPromise(
-  agent.pipe(
+  Effect.andThen(isSubscribed, agent).pipe(
     Effect.provide(
-      CancellationWatcher.layer({
-        ref: MessageRef.of({ chatId, messageId }),
-        pollInterval: "1 hour"
-      }).pipe(
-        Layer.provide(sqliteRepo({ filename, url, channel })),
-        Layer.provide(Logger.layer([]))
-      )
+      Layer.merge(sqliteRepo(filename, signal), signal).pipe(Layer.provideMerge(Logger.layer([])))
     )
   )
 )

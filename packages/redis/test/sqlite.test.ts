@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { MessageRef, MessageRepo, RunQuery } from "effect-cancellation"
 import { until } from "../../sql/test/support/until.ts"
+import { RedisStopSignal } from "../src/index.ts"
 import { timed } from "./signal.fixture.ts"
 import { sqliteRepo } from "./sqliteRepo.ts"
 import * as Redis from "./support/Redis.ts"
@@ -43,7 +44,9 @@ describe("two processes on a file of SQLite", () => {
       const filename = path.join(folder, "stops.sqlite")
       const channel = `sqlite:${crypto.randomUUID()}`
       const repo = Context.get(
-        yield* Layer.build(sqliteRepo({ filename, url: Redis.shared, channel })),
+        yield* Layer.build(
+          sqliteRepo(filename, RedisStopSignal.layer({ url: Redis.shared, channel }))
+        ),
         MessageRepo
       )
       const { subscribers } = yield* Redis.operator(Redis.shared)
