@@ -35,7 +35,7 @@ export const rules: Readonly<Record<string, PackageRule>> = {
   },
   redis: {
     name: "effect-cancellation-redis",
-    mayImport: ["effect", "effect/persistence/Redis", core]
+    mayImport: ["effect", "effect/persistence/Redis", "@redis/client", core]
   },
   http: {
     name: "effect-cancellation-http",

@@ -27,6 +27,7 @@ const checks: ReadonlyArray<Check> = [
       [tsc, "-p", "packages/cancellation/tsconfig.build.json", "--noEmit"],
       [tsc, "-p", "packages/testing"],
       [tsc, "-p", "packages/sql"],
+      [tsc, "-p", "packages/redis"],
       [tsc, "-p", "packages/demo"],
       [tsc, "-p", "scripts"]
     ]
