@@ -49,7 +49,13 @@ export const connect = Effect.fnUntraced(function* (server: RedisServer, name: s
     Effect.timeout("5 seconds"),
     Effect.ignore
   )
-  return { client, ask, broken: Deferred.await(broken) }
+  return {
+    client,
+    ask,
+    broken: Deferred.await(broken),
+    /** The client may call itself ready after an error that it does not outlive. */
+    isUsable: () => client.isReady && !Deferred.isDoneUnsafe(broken)
+  }
 })
 
 const optionsOf = (server: RedisServer, signal: AbortSignal) => {

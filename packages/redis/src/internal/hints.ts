@@ -42,13 +42,15 @@ export const makeHints = Effect.fnUntraced(function* (options: {
   let missed = false
   // Whether the last probe arrived.
   let works = false
-  let warnedAt: number | undefined
+  // Whether one has arrived on the present connection.
+  let worked = false
+  let warnedAt: bigint | undefined
   let warnedOfNonsense = false
 
   const subscriber = Effect.acquireRelease(
     Effect.sync(() => {
       subscribers++
-      missed = missed || !listening
+      missed = missed || !listening || !works
       unwanted.closeUnsafe()
       wanted.openUnsafe()
     }),
@@ -77,8 +79,9 @@ export const makeHints = Effect.fnUntraced(function* (options: {
 
   const arrived = Effect.gen(function* () {
     works = true
+    worked = true
     if (warnedAt !== undefined) {
-      const took = (yield* Clock.currentTimeMillis) - warnedAt
+      const took = Number((yield* Clock.monotonicTimeNanos) - warnedAt) / 1e6
       warnedAt = undefined
       yield* Effect.logInfo(`Hints of stops come again, after ${lasting(took)}`)
     }
@@ -89,7 +92,7 @@ export const makeHints = Effect.fnUntraced(function* (options: {
 
   const warn = Effect.fnUntraced(function* (what: string, why: string) {
     if (warnedAt !== undefined) return
-    warnedAt = yield* Clock.currentTimeMillis
+    warnedAt = yield* Clock.monotonicTimeNanos
     yield* Effect.logWarning(`${what} ${why}`)
   })
 
@@ -144,8 +147,9 @@ export const makeHints = Effect.fnUntraced(function* (options: {
   const ended = Effect.fnUntraced(function* (
     exit: Option.Option<Exit.Exit<never, RedisTrouble | ProbeLost>>
   ) {
-    const worked = works
+    const began = worked
     works = false
+    worked = false
     listening = false
     missed = subscribers > 0
     // Nobody wants them any more.
@@ -155,7 +159,7 @@ export const makeHints = Effect.fnUntraced(function* (options: {
       "Hints of stops do not arrive; until they do, stops are found by polling.",
       error instanceof Error ? error.message : String(error)
     )
-    return worked
+    return began
   })
 
   yield* wanted.await.pipe(

@@ -49,7 +49,7 @@ const read = (text: string, certificates: Certificates = {}): RedisServer | unde
   // A #, / or ? in a password ends what is before the host: the rest of it would be taken for
   // something else, and its beginning for the name of a host, which errors tell. The number of a
   // database may be there, and means nothing: channels belong to none.
-  if (hash !== "" || !/^(\/\d*)?$/.test(pathname) || search.includes("@")) return undefined
+  if (hash !== "" || !/^(\/\d*)?$/.test(pathname) || search !== "") return undefined
   const [user, secret] = [decoded(username), decoded(password)]
   if (hostname === "" || user === undefined || secret === undefined) return undefined
   return {
