@@ -1,30 +1,14 @@
 /** What the tests of the signal share. */
-import { createServer, type Socket } from "node:net"
 import { PgClient, PgConnection } from "@effect/sql-pg"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { TestClock } from "effect/testing"
-import {
-  ChatId,
-  MessageId,
-  MessageRef,
-  Run,
-  RunId,
-  runKey,
-  type StopHint,
-  StopSignal,
-  type StopSignalService
-} from "effect-cancellation"
 import * as PgStopSignal from "../src/PgStopSignal.ts"
-import { freePort } from "./support/freePort.ts"
+import { openLayer, tcpServer } from "./support/signals.ts"
 import { until } from "./support/until.ts"
+
+export { freshRun, observe, sockets, timed, untilLater } from "./support/signals.ts"
 
 /** A signal on the server of this URL, with the client that it uses, and what it logs. */
 export const open = Effect.fnUntraced(function* (
@@ -47,57 +31,15 @@ export const open = Effect.fnUntraced(function* (
             })
         : Reflect.get(target, property, receiver)
   })
-  const lines: Array<string> = []
-  const logger = Logger.layer([
-    Logger.make(({ logLevel, message }) => {
-      lines.push(`${logLevel}: ${Array.isArray(message) ? message.join(" ") : String(message)}`)
-    })
-  ])
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  const context = yield* Layer.build(
-    Layer.fresh(PgStopSignal.layer(options)).pipe(
-      Layer.provide(Layer.succeed(PgClient.PgClient, counting)),
-      Layer.provide(logger)
-    )
-  ).pipe(Scope.provide(scope))
-  const signal = Context.get(context, StopSignal)
-  return {
-    signal,
-    client,
-    lines,
-    linesAt: (level: string) => lines.filter((line) => line.startsWith(level)),
-    /** How many probes were sent. */
-    probes: () => probes,
-    close: Scope.close(scope, Exit.void)
-  }
-})
-
-interface Observer {
-  readonly runs: () => ReadonlyArray<string>
-  readonly reconnected: () => number
-  readonly hears: (run: Run) => Effect.Effect<unknown>
-  readonly hearsReconnected: (times: number) => Effect.Effect<unknown>
-  readonly leave: Effect.Effect<void>
-}
-
-/** Subscribes until it leaves, or the scope closes. */
-export const observe = Effect.fnUntraced(function* (signal: StopSignalService) {
-  const seen: Array<StopHint> = []
-  const scope = yield* Scope.fork(yield* Effect.scope)
-  yield* Effect.forkIn(
-    Stream.runForEach(signal.hints, (hint) => Effect.sync(() => void seen.push(hint))),
-    scope,
-    { startImmediately: true }
+  const opened = yield* openLayer(
+    PgStopSignal.layer(options).pipe(Layer.provide(Layer.succeed(PgClient.PgClient, counting)))
   )
-  const runs = () => seen.flatMap((hint) => (hint._tag === "Hint" ? [runKey(hint.run)] : []))
-  const reconnected = () => seen.filter((hint) => hint._tag === "Reconnected").length
   return {
-    runs,
-    reconnected,
-    hears: (run) => until(Effect.sync(runs), (keys) => keys.includes(runKey(run))),
-    hearsReconnected: (times) => until(Effect.sync(reconnected), (count) => count === times),
-    leave: Scope.close(scope, Exit.void)
-  } satisfies Observer
+    ...opened,
+    client,
+    /** How many probes were sent. */
+    probes: () => probes
+  }
 })
 
 /** A connection that sees and does what an operator can. */
@@ -133,39 +75,10 @@ export const operator = Effect.fnUntraced(function* (url: Redacted.Redacted) {
   }
 })
 
-/** How many milliseconds it takes, by the clock on the wall. */
-export const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const clock = Clock.Clock.defaultValue()
-    const start = clock.currentTimeMillisUnsafe()
-    yield* effect
-    return clock.currentTimeMillisUnsafe() - start
-  })
-
-/**
- * Looks again, a little later by the test's clock each time, until it is as wanted. That clock is
- * faster than the network: use it only where nothing depends on an answer within 5 seconds.
- */
-export const untilLater = Effect.fnUntraced(function* <A>(
-  look: Effect.Effect<A>,
-  accept: (seen: A) => boolean
-) {
-  const clock = yield* TestClock.testClockWith(Effect.succeed)
-  return yield* until(Effect.andThen(clock.adjust("250 millis"), look), accept)
-})
-
-/** How many sockets this process has, proxies included. */
-export const sockets = () =>
-  process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
-
 /** A server that lets everybody in, and then answers nothing. */
 export const muteServer = Effect.gen(function* () {
   let asked = 0
-  const connected = new Set<Socket>()
-  const server = createServer((socket) => {
-    connected.add(socket)
-    socket.on("close", () => connected.delete(socket))
-    socket.on("error", () => {})
+  const server = yield* tcpServer((socket) => {
     socket.on("data", (data) => {
       if (data.includes("SELECT") || data.includes("LISTEN")) asked++
       // AuthenticationOk, BackendKeyData, ReadyForQuery
@@ -180,30 +93,10 @@ export const muteServer = Effect.gen(function* () {
         )
     })
   })
-  const port = yield* freePort
-  yield* Effect.acquireRelease(
-    Effect.callback<void>((resume) => {
-      server.listen(port, "127.0.0.1", () => resume(Effect.void))
-    }),
-    () =>
-      Effect.sync(() => {
-        for (const socket of connected) socket.destroy()
-        server.close()
-      })
-  )
   return {
-    url: Redacted.make(`postgres://nobody@127.0.0.1:${port}/nothing`),
+    url: Redacted.make(`postgres://nobody@127.0.0.1:${server.port}/nothing`),
     /** How often it was asked something. */
     asked: () => asked,
-    connected: () => connected.size
+    connected: server.connected
   }
 })
-
-export const freshRun = (): Run =>
-  Run.make({
-    ref: MessageRef.make({
-      chatId: ChatId.make(crypto.randomUUID()),
-      messageId: MessageId.make(crypto.randomUUID())
-    }),
-    runId: RunId.make(crypto.randomUUID())
-  })
