@@ -28,6 +28,7 @@ export default defineConfig({
       project("effect-cancellation-testing", "packages/testing"),
       project("effect-cancellation-sql", "packages/sql", [postgres]),
       project("effect-cancellation-redis", "packages/redis"),
+      project("effect-cancellation-http", "packages/http"),
       project("effect-cancellation-demo", "packages/demo", [postgres]),
       project("scripts", "scripts")
     ]

@@ -28,6 +28,7 @@ const checks: ReadonlyArray<Check> = [
       [tsc, "-p", "packages/testing"],
       [tsc, "-p", "packages/sql"],
       [tsc, "-p", "packages/redis"],
+      [tsc, "-p", "packages/http"],
       [tsc, "-p", "packages/demo"],
       [tsc, "-p", "scripts"]
     ]

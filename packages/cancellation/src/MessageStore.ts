@@ -14,7 +14,15 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type LookupRow, makeLookupStore } from "./internal/lookupStore.ts"
 import { makeMemoryStore } from "./internal/memoryStore.ts"
-import { ChatId, CompanyId, MessageRef, type ProcessId, type Run, UserId } from "./Message.ts"
+import {
+  ChatId,
+  CompanyId,
+  MessageId,
+  MessageRef,
+  type ProcessId,
+  type Run,
+  UserId
+} from "./Message.ts"
 import type { MessageStoreError } from "./MessageStoreError.ts"
 import type {
   RunOutcome,
@@ -89,7 +97,8 @@ export interface RunChange {
 }
 
 /**
- * Which runs to find. With a `Chat` or `Company`, `userId` narrows if it is given; refs match exactly.
+ * Which runs to find. With a `Chat` or `Company`, `userId` narrows if it is given, and with a `Chat`
+ * so does `messageId`; refs match exactly.
  *
  * @category models
  * @since 0.1.0
@@ -100,6 +109,7 @@ export const RunQuery = Schema.TaggedUnion({
     companyId: Schema.optionalKey(CompanyId),
     userId: Schema.optionalKey(UserId),
     chatId: ChatId,
+    messageId: Schema.optionalKey(MessageId),
     runningOnly: Schema.optionalKey(Schema.Boolean)
   },
   Company: {

@@ -200,11 +200,17 @@ const make = Effect.fnUntraced(function* (options: SqlMessageStoreOptions = {}) 
       ORDER BY sequence`)
   }
 
-  const within = (query: { companyId?: string; userId?: string; chatId?: string }) =>
+  const within = (query: {
+    companyId?: string
+    userId?: string
+    chatId?: string
+    messageId?: string
+  }) =>
     sql.and([
       sql`company_id = ${tenantOf(query)[0]}`,
       ...(query.userId === undefined ? [] : [sql`user_id = ${query.userId}`]),
-      ...(query.chatId === undefined ? [] : [sql`chat_id = ${query.chatId}`])
+      ...(query.chatId === undefined ? [] : [sql`chat_id = ${query.chatId}`]),
+      ...(query.messageId === undefined ? [] : [sql`message_id = ${query.messageId}`])
     ])
 
   const forget = Effect.fnUntraced(function* (query: ForgetQuery) {

@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { RunQuery, UserId } from "effect-cancellation"
+import { MessageRef, RunQuery, UserId } from "effect-cancellation"
 import {
   clockTicks,
   type Contract,
@@ -71,6 +71,24 @@ export const queries = ({ group }: Contract) =>
           yield* found(store, Chat.make({ ...where, runningOnly: false })),
           runKeys([runs.running, runs.ended])
         )
+      })
+    )
+
+    test(["runs", "find"], "finds the runs of one message of a chat, whoever's they are", (store) =>
+      Effect.gen(function* () {
+        const { runs, where } = yield* arranged(store)
+        const { userId: _userId, ...chat } = where
+        const { messageId } = runs.ended.ref
+        const newer = runOf(runs.ended.ref)
+        const ofOther = runOf(MessageRef.make({ ...runs.ofOther.ref, messageId }))
+        yield* store.startRuns([newer, ofOther, freshRun({ ...freshChat(), chatId: chat.chatId })])
+        const all = [runs.ended, newer, ofOther]
+        assert.deepStrictEqual(yield* found(store, Chat.make({ ...chat, messageId })), runKeys(all))
+        assert.deepStrictEqual(
+          yield* found(store, Chat.make({ ...where, messageId, runningOnly: true })),
+          runKeys([newer])
+        )
+        assert.deepStrictEqual(yield* found(store, Chat.make({ ...freshChat(), messageId })), [])
       })
     )
 
