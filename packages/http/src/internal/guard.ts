@@ -72,7 +72,7 @@ const refusalOf = (
 
 const answerOf = (cause: Cause.Cause<unknown>) =>
   Cause.hasInterruptsOnly(cause)
-    ? Effect.failCause(Cause.fromReasons(cause.reasons.filter(Cause.isInterruptReason)))
+    ? Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
     : Effect.flatMap(problemOf(cause), (problem) =>
         Effect.map(
           HttpServerRespondable.toResponse(problem),
