@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import { CompanyId, UserId } from "effect-cancellation"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
+import { within } from "./internal/within.ts"
 import { Unauthenticated, Unavailable } from "./Problem.ts"
 
 const ActorFields = Schema.Struct({
@@ -62,7 +63,8 @@ export class CurrentActor extends HttpApiMiddleware.Service<CurrentActor, { prov
 ) {
   /**
    * From a function of the application. It fails with `Unauthenticated` if nobody is logged in, and
-   * with `Unavailable` if that cannot be found out now. Ids that are none are refused as if nobody
+   * with `Unavailable` if that cannot be found out now; so does one that takes longer than 10 seconds.
+   * Ids that are none are refused as if nobody
    * were logged in, with a warning in the log.
    */
   static readonly layer = <R = never>(
@@ -77,7 +79,10 @@ export class CurrentActor extends HttpApiMiddleware.Service<CurrentActor, { prov
         (context) => (handler) =>
           Effect.gen(function* () {
             const request = yield* HttpServerRequest.HttpServerRequest
-            const input = yield* Effect.provideContext(authenticate(request), context)
+            const input = yield* authenticate(request).pipe(
+              Effect.provideContext(context),
+              within("10 seconds", Effect.fail(tooLate))
+            )
             return yield* Effect.provideService(handler, Actor, yield* actorOf(input))
           })
       )
@@ -95,6 +100,11 @@ export interface ActorInput {
   readonly userId: string
   readonly roles?: ReadonlyArray<string> | undefined
 }
+
+const tooLate = new Unavailable({
+  detail: "Who you are could not be found out in time; nothing was done.",
+  retryAfter: 1
+})
 
 const decode = Schema.decodeUnknownEffect(ActorFields)
 

@@ -147,7 +147,14 @@ const ofRun = { runId: Schema.optionalKey(RunId) }
 
 const accepted = HttpApiSchema.status(202)
 const reading = [Forbidden, NotFound, NotSupported, Unavailable, InternalError] as const
-const stopping = [Forbidden, RateLimited, NotSupported, Unavailable, InternalError] as const
+const stopping = [
+  Forbidden,
+  NotFound,
+  RateLimited,
+  NotSupported,
+  Unavailable,
+  InternalError
+] as const
 
 /**
  * The four routes of the Stop API, to be added to an API of the application's own.

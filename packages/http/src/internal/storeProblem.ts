@@ -1,0 +1,42 @@
+/**
+ * Failures of a store as problems.
+ */
+import * as Effect from "effect/Effect"
+import type { MessageStoreError } from "effect-cancellation"
+import { InternalError, NotFound, NotSupported, Unavailable } from "../Problem.ts"
+
+/** In seconds: an outage that is short is over by then, one that is long is not made longer. */
+const soon = 1
+
+/** Nothing of what a store said leaves the server: it may name hosts, tables and other people's ids. */
+export const ofStore = <A, R>(
+  effect: Effect.Effect<A, MessageStoreError, R>
+): Effect.Effect<A, InternalError | NotFound | NotSupported | Unavailable, R> =>
+  Effect.catch(
+    effect,
+    ({ reason }): Effect.Effect<never, InternalError | NotFound | NotSupported | Unavailable> => {
+      switch (reason._tag) {
+        case "StoreUnavailable":
+          return Effect.andThen(
+            Effect.logWarning(`A request was answered with 503. ${reason.message}`),
+            Effect.fail(
+              new Unavailable({
+                detail: "The store of stops does not answer; nothing was written.",
+                retryAfter: soon
+              })
+            )
+          )
+        case "Unsupported":
+          return Effect.fail(
+            new NotSupported({ detail: `The store of this server has no ${reason.operation}.` })
+          )
+        case "RunNotFound":
+          return Effect.fail(new NotFound({ detail: "There is no such run." }))
+        case "MalformedRow":
+          return Effect.andThen(
+            Effect.logError(`A request was answered with 500. ${reason.message}`),
+            Effect.fail(new InternalError())
+          )
+      }
+    }
+  )
