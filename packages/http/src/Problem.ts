@@ -141,13 +141,14 @@ export class NotSupported extends HttpApiError.Problem<NotSupported>()(
 ) {}
 
 /**
- * Nothing was written, because something behind the server does not answer. Try again.
+ * Something behind the server does not answer, so a stop is not known to be stored. Try again: to
+ * stop twice is harmless.
  *
  * @category errors
  * @since 0.1.0
  */
 export class Unavailable extends HttpApiError.Problem<Unavailable>()(
   "Unavailable",
-  { type: typeOf("unavailable"), status: 503, title: "Nothing was done; try again." },
+  { type: typeOf("unavailable"), status: 503, title: "This cannot be done now; try again." },
   { ...codeOf("unavailable"), ...retryAfter }
 ) {}

@@ -21,7 +21,8 @@ export const ofStore = <A, R>(
             Effect.logWarning(`A request was answered with 503. ${reason.message}`),
             Effect.fail(
               new Unavailable({
-                detail: "The store of stops does not answer; nothing was written.",
+                detail:
+                  "The store of stops does not answer. Ask again: it does no harm to stop twice.",
                 retryAfter: soon
               })
             )
