@@ -4,12 +4,19 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { UserId } from "effect-cancellation"
 import { MessageRepo } from "effect-cancellation"
-import { HttpRouter, HttpServer, HttpServerRespondable } from "effect/http"
+import {
+  HttpEffect,
+  HttpRouter,
+  HttpServer,
+  HttpServerError,
+  HttpServerRespondable
+} from "effect/http"
 import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http-api"
 import type { Actor, CurrentActor } from "./CurrentActor.ts"
 import { layerGuard } from "./internal/guard.ts"
@@ -193,18 +200,27 @@ export const toWebHandler = <E>(
   readonly handler: (request: Request) => Promise<Response>
   readonly dispose: () => Promise<void>
 } =>
-  HttpRouter.toWebHandler(
-    Layer.mergeAll(layer(options), elsewhere).pipe(
+  HttpEffect.toWebHandlerLayerWith(
+    layer(options).pipe(
+      Layer.provideMerge(HttpRouter.layer),
+      Layer.provide(Layer.succeed(HttpRouter.RouterConfig, { maxParamLength })),
       Layer.provide(services),
       Layer.provide(HttpServer.layerServices)
     ),
-    { disableLogger: true, routerConfig: { maxParamLength } }
+    {
+      toHandler: (context) =>
+        Effect.succeed(
+          Effect.catchIf(
+            Context.get(context, HttpRouter.HttpRouter).asHttpEffect(),
+            HttpServerError.isHttpServerError,
+            () => nothingThere
+          )
+        )
+    }
   )
 
-const elsewhere = HttpRouter.add(
-  "*",
-  "/*",
-  HttpServerRespondable.toResponse(new NotFound({ detail: "There is no such address here." }))
+const nothingThere = HttpServerRespondable.toResponse(
+  new NotFound({ detail: "There is no such address here." })
 )
 
 /** An API that has the group of the Stop API, below whatever prefix. */
