@@ -77,15 +77,19 @@ export const Services = (repo?: MessageRepoOptions) =>
 
 type Options = Partial<StopServer.StopServerOptions> & { readonly repo?: MessageRepoOptions }
 
-/** The API as a function, closed with the scope. */
-export const openStops = Effect.fnUntraced(function* ({ repo, ...options }: Options = {}) {
+/** The API as a function, closed with the scope; `more` is provided beside its services. */
+export const openStops = Effect.fnUntraced(function* (
+  { repo, ...options }: Options = {},
+  more: (repo: Layer.Layer<MessageRepo>) => Layer.Layer<never> = () => Layer.empty
+) {
   const services = yield* Layer.build(Services(repo))
+  const beside = more(Layer.succeed(MessageRepo, Context.get(services, MessageRepo)))
   const faults = Context.get(services, StoreFaults)
   const { handler } = yield* Effect.acquireRelease(
     Effect.sync(() =>
       StopServer.toWebHandler(
         { allowedOrigins: [page], tick: "10 millis", ...options },
-        Layer.succeedContext(services)
+        Layer.merge(Layer.succeedContext(services), beside)
       )
     ),
     ({ dispose }) => Effect.promise(dispose)
