@@ -39,7 +39,14 @@ export const rules: Readonly<Record<string, PackageRule>> = {
   },
   http: {
     name: "effect-cancellation-http",
-    mayImport: ["effect", "effect/http", "effect/http-api", "effect/persistence", core]
+    mayImport: [
+      "effect",
+      "effect/ByteSize",
+      "effect/http",
+      "effect/http-api",
+      "effect/persistence",
+      core
+    ]
   },
   chat: { name: "effect-cancellation-chat", mayImport: ["effect", "effect/ai", core] },
   unique: { name: "effect-cancellation-unique", mayImport: ["effect", "effect/http", core] },

@@ -8,8 +8,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { UserId } from "effect-cancellation"
-import { MessageRepo } from "effect-cancellation"
+import type { MessageRepo, UserId } from "effect-cancellation"
 import {
   HttpEffect,
   HttpRouter,

@@ -53,7 +53,7 @@ describe("the Stop API refuses", () => {
         yield* stops.start(run)
         const response = yield* stops.send("POST", stop, { as: "ada", ...asked })
         const body = yield* jsonOf(response)
-        assert.strictEqual(`${response.status} ${body["code"]}`, answer)
+        assert.strictEqual(`${response.status} ${String(body["code"])}`, answer)
         assert.strictEqual(response.headers.get("content-type"), "application/problem+json")
         assert.isUndefined((yield* stops.record(run))?.request)
       }).pipe(Effect.scoped)
@@ -153,7 +153,7 @@ describe("settings", () => {
         const exit = yield* build({ allowedOrigins: [], ...settings })
         const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
         assert.instanceOf(defect, InvalidSetting)
-        assert.strictEqual((defect as InvalidSetting).option, option)
+        assert.strictEqual(defect.option, option)
       })
     )
   }

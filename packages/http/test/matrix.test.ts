@@ -47,16 +47,18 @@ const routes = [
 const firstOf = Effect.fnUntraced(function* (response: Response) {
   const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") === true
   if (!isStream) return JSON.parse(yield* Effect.promise(() => response.text()))
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
-  let text = ""
-  while (reader !== undefined && !/data: .*\n\n/.test(text)) {
-    const { done, value } = yield* Effect.promise(() => reader.read())
-    if (done) break
-    text += value
-  }
-  yield* Effect.promise(async () => reader?.cancel())
-  return JSON.parse(/data: (.*)\n\n/.exec(text)?.[1] ?? "{}")
+  const { value } = yield* Effect.promise(() => eventIn(response).next())
+  return JSON.parse(value ?? "{}")
 })
+
+async function* eventIn(response: Response) {
+  let text = ""
+  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += piece
+    const data = /^data: (.*)\n\n/m.exec(text)?.[1]
+    if (data !== undefined) yield data
+  }
+}
 
 const wordOf = (body: {
   readonly code?: string

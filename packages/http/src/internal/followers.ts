@@ -4,7 +4,7 @@
  * Nothing is asked while nobody waits. Ticks are short while a stop is on its way, and long while
  * those who look on wait for one to be asked.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /**
  * Receipts as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"

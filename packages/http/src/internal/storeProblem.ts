@@ -11,10 +11,9 @@ const soon = 1
 /** Nothing of what a store said leaves the server: it may name hosts, tables and other people's ids. */
 export const ofStore = <A, R>(
   effect: Effect.Effect<A, MessageStoreError, R>
-): Effect.Effect<A, InternalError | NotFound | NotSupported | Unavailable, R> =>
-  Effect.catch(
-    effect,
-    ({ reason }): Effect.Effect<never, InternalError | NotFound | NotSupported | Unavailable> => {
+): Effect.Effect<A, StoreProblem, R> =>
+  effect.pipe(
+    Effect.catch(({ reason }): Effect.Effect<never, StoreProblem> => {
       switch (reason._tag) {
         case "StoreUnavailable":
           return Effect.andThen(
@@ -39,5 +38,7 @@ export const ofStore = <A, R>(
             Effect.fail(new InternalError())
           )
       }
-    }
+    })
   )
+
+type StoreProblem = InternalError | NotFound | NotSupported | Unavailable
