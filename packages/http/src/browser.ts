@@ -1,0 +1,359 @@
+/**
+ * Stop from a web page, without Effect: ask for a stop, and follow how far it has come.
+ *
+ * It imports nothing, and runs wherever there is `fetch`: browsers, Node 20, Deno, Bun.
+ *
+ * ```ts
+ * import { isFinal, stopEvents, stopMessage } from "effect-cancellation-http/browser"
+ *
+ * declare const label: HTMLElement
+ *
+ * const message = { baseUrl: "/api", chatId: "chat-1", messageId: "message-7" }
+ * label.textContent = "Stopping…"
+ * await stopMessage(message)
+ * for await (const receipt of stopEvents(message)) {
+ *   if (isFinal(receipt)) label.textContent = "Stopped"
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type {
+  StopChatOptions,
+  StopEvents,
+  StopMessageOptions,
+  StopOptions,
+  StopReceipt
+} from "./internal/page.ts"
+
+export type { StopChatOptions, StopEvents, StopMessageOptions, StopOptions, StopReceipt }
+
+/**
+ * Why there is no receipt. `code` is that of the server's problem document, such as `forbidden`;
+ * `no_answer` if none came; `unexpected_answer` if what answered is no Stop API.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StopError extends Error {
+  override readonly name = "StopError"
+  /** A sentence for a person, the same as `message`. */
+  readonly detail = this.message
+  readonly code: string
+  /** The HTTP status, if there was an answer. */
+  readonly status: number | undefined
+  /** In seconds: when the server says it is worth trying again. */
+  readonly retryAfter: number | undefined
+
+  constructor(code: string, detail: string, status?: number, retryAfter?: number, cause?: unknown) {
+    super(detail, { cause })
+    this.code = code
+    this.status = status
+    this.retryAfter = retryAfter
+  }
+}
+
+/**
+ * Whether nothing more will come: the run is over, or a newer one has taken its place.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const isFinal = (receipt: StopReceipt): boolean =>
+  "ended" in receipt || receipt.phase === "superseded"
+
+/**
+ * Stops a message. Asking twice is asking once, so it is asked again, after the `Retry-After` of the
+ * answer, if nobody answers or the answer is 429, 502, 503 or 504. Rejects with {@link StopError}.
+ *
+ * Give the `runId` where it is known: a repetition then cannot reach a newer run.
+ *
+ * @category functions
+ * @since 0.1.0
+ */
+export const stopMessage = async (options: StopMessageOptions): Promise<StopReceipt> =>
+  reach(options, await post(options, receiptOf))
+
+/**
+ * Stops whatever runs in a chat, for a page that knows no message yet: a receipt for each message.
+ * Otherwise as {@link stopMessage}.
+ *
+ * @category functions
+ * @since 0.1.0
+ */
+export const stopChat = async (options: StopChatOptions): Promise<ReadonlyArray<StopReceipt>> => {
+  const { status, value } = await post(options, receiptsOf)
+  return Promise.all(value.map((receipt) => reach(options, { status, value: receipt })))
+}
+
+/**
+ * The receipt now; `undefined` if there is no such run for whoever asks. Otherwise as
+ * {@link stopMessage}.
+ *
+ * @category functions
+ * @since 0.1.0
+ */
+export const stopReceipt = async (options: StopOptions): Promise<StopReceipt | undefined> => {
+  try {
+    return (await insist(options, {}, receiptOf)).value
+  } catch (error) {
+    if (error instanceof StopError && error.code === "not_found") return undefined
+    throw error
+  }
+}
+
+/**
+ * The receipt now and at each phase, each once, up to the final one. A lost connection is made again
+ * after a second, then two, up to 30, for as long as it takes. What would be the same again (not
+ * logged in, not allowed, not there) is thrown as a {@link StopError}.
+ *
+ * Leaving the loop closes the connection; `close()` and the `signal` also end a loop that waits.
+ *
+ * @category functions
+ * @since 0.1.0
+ */
+export const stopEvents = (options: StopOptions): StopEvents => {
+  const line = openLine(options.signal)
+  return Object.assign(follow(options, line), { close: line.close })
+}
+
+async function* follow(options: StopOptions, all: Line): AsyncGenerator<StopReceipt, void> {
+  const { onRetry, timeout = 45_000 } = options
+  let known: string | undefined
+  let base = 1000
+  let pause = base
+  try {
+    while (!all.signal.aborted) {
+      const line = openLine(all.signal)
+      const onSign = (stated = base) => {
+        line.limit(timeout)
+        base = stated
+      }
+      try {
+        onSign()
+        const response = await send(options, "/events", {}, line.signal)
+        for await (const text of messagesOf(response, onSign)) {
+          const receipt = receiptOf(parse(text))
+          if (receipt === undefined) throw unexpected(response)
+          // Whoever thinks about a receipt is not a server that is silent.
+          line.limit()
+          if (text !== known) yield receipt
+          if (isFinal(receipt)) return
+          known = text
+          pause = base
+          onSign()
+        }
+        throw new StopError("no_answer", "The connection was lost.")
+      } catch (error) {
+        if (all.signal.aborted) return
+        const problem = problemOf(error)
+        if (!mayPass(problem)) throw problem
+        onRetry?.(problem)
+        await sleep(delayOf(problem, pause), all.signal)
+        pause = Math.min(pause * 2, 30_000)
+      } finally {
+        line.close()
+      }
+    }
+  } finally {
+    all.close()
+  }
+}
+
+type Line = ReturnType<typeof openLine>
+type Target = Pick<StopOptions, "chatId"> & Partial<StopOptions>
+type Read<A> = (json: unknown) => A | undefined
+
+// What can pass by itself: nobody answers, too many requests, a server that restarts.
+const mayPass = ({ status }: StopError) => status === undefined || status === 429 || status > 501
+
+const delayOf = ({ retryAfter = 0 }: StopError, pause: number) =>
+  Math.max(retryAfter * 1000, pause * (0.75 + Math.random() / 4))
+
+const problemOf = (error: unknown) =>
+  error instanceof StopError
+    ? error
+    : new StopError("no_answer", "The server does not answer.", undefined, undefined, error)
+
+const post = <A>(options: StopChatOptions, read: Read<A>) => {
+  const { keepalive, note, reason, runId, wait }: Partial<StopMessageOptions> = options
+  const body = JSON.stringify({ runId, reason, note, wait })
+  const init = { method: "POST", body, keepalive: keepalive ?? reason === "disconnect" }
+  return insist(options, init, read, wait && 25_000)
+}
+
+const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serverWait = 0) => {
+  const { onRetry, signal, timeout = 30_000 } = options
+  const end = performance.now() + timeout + serverWait
+  for (let pause = 500; ; pause *= 2) {
+    signal?.throwIfAborted()
+    const line = openLine(signal)
+    try {
+      line.limit(Math.min(10_000 + serverWait, end - performance.now()))
+      const response = await send(options, "", init, line.signal)
+      const value = read(parse(await response.text()))
+      if (value === undefined) throw unexpected(response)
+      return { status: response.status, value }
+    } catch (error) {
+      signal?.throwIfAborted()
+      const problem = problemOf(error)
+      const delay = delayOf(problem, pause)
+      if (!mayPass(problem) || performance.now() + delay > end) throw problem
+      onRetry?.(problem)
+      await sleep(delay, signal)
+    } finally {
+      line.close()
+    }
+  }
+}
+
+// Asks again until the phase has come: for the run that was stopped, never for one begun since.
+const reach = async (
+  options: StopChatOptions,
+  { status, value }: { readonly status: number; readonly value: StopReceipt }
+): Promise<StopReceipt> => {
+  const { messageId, phase, runId } = value
+  const isReached = !options.wait || status !== 202 || isFinal(value) || phase === options.wait
+  if (isReached || !messageId || !runId) return value
+  await sleep(500, options.signal)
+  return stopMessage({ ...options, messageId, runId })
+}
+
+const send = async (
+  { baseUrl = "", chatId, fetch = globalThis.fetch, headers, messageId, runId }: Target,
+  tail: string,
+  init: RequestInit,
+  signal: AbortSignal
+) => {
+  const message = messageId === undefined ? "" : `/messages/${segment(messageId)}`
+  const query = runId === undefined || init.body ? "" : `?runId=${encodeURIComponent(runId)}`
+  const url = `${baseUrl.replace(/\/$/, "")}/chats/${segment(chatId)}${message}/stop${tail}${query}`
+  const all = new Headers(typeof headers === "function" ? await headers() : headers)
+  if (init.body) all.set("content-type", "application/json")
+  const response = await fetch(url, { ...init, headers: all, signal })
+  if (response.ok) return response
+  const answer = parse(await response.text())
+  const { code, detail, retryAfter, title }: Problem = isObject(answer) ? answer : {}
+  if (typeof code !== "string") throw unexpected(response)
+  const words = [detail, title].find((text) => typeof text === "string") ?? code
+  throw new StopError(code, words, response.status, secondsOf(response, retryAfter))
+}
+
+type Problem = Partial<Record<"code" | "detail" | "retryAfter" | "title", unknown>>
+
+// A dot would be taken for the folder, and the stop of one thing become that of another.
+const segment = (id: string) => {
+  if (/^\.{0,2}$|\p{Cs}/u.test(id)) throw new StopError("invalid_request", "This is no id.", 400)
+  return encodeURIComponent(id)
+}
+
+const unexpected = (response: Response) =>
+  new StopError(
+    "unexpected_answer",
+    `What answered is not the Stop API (status ${response.status}).`,
+    response.status,
+    secondsOf(response)
+  )
+
+const secondsOf = ({ headers }: Response, stated?: unknown) => {
+  const header = headers.get("retry-after") ?? String(stated)
+  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000
+  return seconds >= 0 ? seconds : undefined
+}
+
+// The texts of a server-sent stream. `onSign` is told of whatever comes, and of a stated pause.
+async function* messagesOf(response: Response, onSign: (pause?: number) => void) {
+  const isStream = response.headers.get("content-type")?.startsWith("text/event-stream")
+  const reader = isStream ? response.body?.getReader() : undefined
+  if (reader === undefined) throw unexpected(response)
+  const decoder = new TextDecoder()
+  let data: Array<string> = []
+  let name = ""
+  let rest = ""
+  let endedInCr = false
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      onSign()
+      const text = decoder.decode(value, { stream: true })
+      const lines = (rest + (endedInCr ? text.replace(/^\n/, "") : text)).split(/\r\n?|\n/)
+      rest = lines.pop() ?? ""
+      if (text) endedInCr = text.endsWith("\r")
+      for (const line of lines) {
+        const [, field, content = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? []
+        if (field === "data") data.push(content)
+        if (field === "event") name = content
+        if (field === "retry" && /^\d+$/.test(content)) onSign(Number(content))
+        if (line) continue
+        if (data.length > 0 && (!name || name === "message")) yield data.join("\n")
+        data = []
+        name = ""
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {})
+  }
+}
+
+const place = ["chatId", "messageId", "runId"]
+const needed = new Map<unknown, ReadonlyArray<string>>([
+  ["none", place],
+  ["pending", ["chatId", "requested", "expiresAt"]],
+  ["requested", [...place, "requested"]],
+  ["observed", [...place, "requested", "observed"]],
+  ["ended", [...place, "requested", "ended"]],
+  ["tooLate", [...place, "ended"]],
+  ["superseded", place],
+  ["lost", [...place, "ended"]]
+])
+
+const receiptOf: Read<StopReceipt> = (json) => {
+  const isStated = (value: unknown) => typeof (isObject(value) ? value["at"] : value) === "string"
+  return isObject(json) && needed.get(json["phase"])?.every((name) => isStated(json[name]))
+    ? (json as unknown as StopReceipt)
+    : undefined
+}
+
+const receiptsOf: Read<ReadonlyArray<StopReceipt>> = (json) => {
+  const list = isObject(json) ? json["receipts"] : undefined
+  return Array.isArray(list) && list.every(receiptOf) ? list : undefined
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A signal that aborts with `outer`, when the limit has passed, and when it is closed. */
+const openLine = (outer: AbortSignal | undefined) => {
+  const inner = new AbortController()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const close = () => {
+    clearTimeout(timer)
+    outer?.removeEventListener("abort", close)
+    inner.abort()
+  }
+  const limit = (millis?: number) => {
+    clearTimeout(timer)
+    if (millis !== undefined && !inner.signal.aborted)
+      timer = setTimeout(close, Math.min(millis, 2 ** 31 - 1))
+  }
+  outer?.addEventListener("abort", close)
+  if (outer?.aborted) close()
+  return { signal: inner.signal, limit, close }
+}
+
+const sleep = (millis: number, signal: AbortSignal | undefined) =>
+  new Promise<void>((resolve) => {
+    const line = openLine(signal)
+    line.signal.addEventListener("abort", () => resolve())
+    if (line.signal.aborted) resolve()
+    line.limit(millis)
+  })
