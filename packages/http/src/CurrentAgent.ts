@@ -1,0 +1,129 @@
+/**
+ * Which agent sends a request, and which runs are its own: asked of the application, which has given
+ * it its token.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { CompanyId, Run } from "effect-cancellation"
+import { HttpServerRequest } from "effect/http"
+import { HttpApiMiddleware } from "effect/http-api"
+import { Unauthenticated, Unavailable } from "./Problem.ts"
+
+/**
+ * The runs that an agent may start, watch and end: all of one company, or those named. Without a
+ * `companyId` the company is the tenant `default`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const AgentScope = Schema.TaggedUnion({
+  Company: { companyId: Schema.optionalKey(CompanyId) },
+  Runs: { runs: Schema.Array(Run) }
+})
+/** A value of {@link AgentScope}. @category models @since 0.1.0 */
+export type AgentScope = typeof AgentScope.Type
+
+/**
+ * The agent of a request, which is what it may do. Every other run is to it as if it did not exist.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Agent extends Context.Service<Agent, AgentScope>()("effect-cancellation-http/Agent") {}
+
+/**
+ * What an application says of an agent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AgentInput =
+  | { readonly _tag: "Company"; readonly companyId?: string | undefined }
+  | { readonly _tag: "Runs"; readonly runs: ReadonlyArray<Run> }
+
+/**
+ * Finds out which agent sends a request. There is no default: without it the Agent API does not
+ * type-check.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { bearerOf, CurrentAgent } from "effect-cancellation-http/CurrentAgent"
+ * import { Unauthenticated } from "effect-cancellation-http/Problem"
+ * import type { Redacted } from "effect/Redacted"
+ *
+ * declare const companyOf: (token: Redacted<string> | undefined) => string | undefined
+ *
+ * const Agents = CurrentAgent.layer((request) => {
+ *   const companyId = companyOf(bearerOf(request))
+ *   return companyId === undefined
+ *     ? Effect.fail(new Unauthenticated())
+ *     : Effect.succeed({ _tag: "Company", companyId })
+ * })
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class CurrentAgent extends HttpApiMiddleware.Service<CurrentAgent, { provides: Agent }>()(
+  "effect-cancellation-http/CurrentAgent",
+  { error: [Unauthenticated, Unavailable] }
+) {
+  /**
+   * From a function of the application. It fails with `Unauthenticated` if the token is none of its
+   * own or has expired, and with `Unavailable` if that cannot be found out now. Ids that are none
+   * are refused as if there were no token, with a warning in the log.
+   */
+  static readonly layer = <R = never>(
+    authenticate: (
+      request: HttpServerRequest.HttpServerRequest
+    ) => Effect.Effect<AgentInput, Unauthenticated | Unavailable, R>
+  ): Layer.Layer<CurrentAgent, never, R> =>
+    Layer.effect(
+      this,
+      Effect.map(
+        Effect.context<R>(),
+        (context) => (handler) =>
+          Effect.gen(function* () {
+            const request = yield* HttpServerRequest.HttpServerRequest
+            const input = yield* Effect.provideContext(authenticate(request), context)
+            return yield* Effect.provideService(handler, Agent, yield* scopeOf(input))
+          })
+      )
+    )
+}
+
+/**
+ * The token of a request, from its header `Authorization: Bearer …`.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const bearerOf = (
+  request: HttpServerRequest.HttpServerRequest
+): Redacted.Redacted<string> | undefined => {
+  const token = /^bearer +([\x21-\x7e]+) *$/i.exec(request.headers["authorization"] ?? "")?.[1]
+  return token === undefined ? undefined : Redacted.make(token)
+}
+
+const decodeCompany = Schema.decodeUnknownOption(CompanyId)
+
+const scopeOf = (input: AgentInput): Effect.Effect<AgentScope, Unauthenticated> => {
+  if (input._tag === "Runs") return Effect.succeed(AgentScope.cases.Runs.make(input))
+  if (input.companyId === undefined) return Effect.succeed(AgentScope.cases.Company.make({}))
+  return Option.match(decodeCompany(input.companyId), {
+    onSome: (companyId) => Effect.succeed(AgentScope.cases.Company.make({ companyId })),
+    onNone: () =>
+      Effect.andThen(
+        Effect.logWarning(
+          "CurrentAgent: the company is no id (1 to 255 printable characters without quotes), so the request was refused"
+        ),
+        Effect.fail(new Unauthenticated())
+      )
+  })
+}

@@ -1,0 +1,157 @@
+/**
+ * The six routes of the Agent API.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import {
+  type Lease,
+  MessageStore,
+  type MessageStoreError,
+  type Run,
+  type RunChange,
+  type RunRecord,
+  StopSignal,
+  unavailable
+} from "effect-cancellation"
+import { HttpServerResponse } from "effect/http"
+import type { AgentLease, Look } from "../AgentApi.ts"
+import { Agent } from "../CurrentAgent.ts"
+import { Forbidden, InvalidRequest, Unavailable } from "../Problem.ts"
+import { makeAgentHints } from "./agentHints.ts"
+import { withinOf } from "./agentScope.ts"
+import { makeAgentSweep } from "./agentSweep.ts"
+import { ofStore } from "./storeProblem.ts"
+
+export interface AgentSettings {
+  readonly maxBody: number
+  readonly maxLeaseTtl: Duration.Duration
+  readonly sweepAfter: Duration.Duration
+  readonly storeTimeout: Duration.Duration
+  readonly keepAlive: Duration.Duration
+  readonly maxHints: Duration.Duration
+  readonly capacity: number
+}
+
+export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSettings) {
+  const { maxLeaseTtl, storeTimeout } = settings
+  const store = yield* MessageStore
+  const signal = yield* StopSignal
+  const { hints, listeners } = yield* makeAgentHints({ ...settings, signal })
+  const sweep = makeAgentSweep(settings.sweepAfter)
+  const isWithin = Effect.map(Agent, withinOf)
+
+  const ask = <A>(call: Effect.Effect<A, MessageStoreError>) =>
+    Effect.timeoutOrElse(ofStore(call), {
+      duration: storeTimeout,
+      orElse: () => Effect.fail(tooSlow)
+    })
+
+  const leaseOf = ({ owner, ttl }: AgentLease): Effect.Effect<Lease, InvalidRequest> =>
+    ttl <= Duration.toMillis(maxLeaseTtl)
+      ? Effect.succeed({ owner, ttl: Duration.millis(ttl) })
+      : Effect.fail(
+          new InvalidRequest({
+            detail: `A lease of this server lasts ${Duration.format(maxLeaseTtl)} at most.`
+          })
+        )
+
+  const look = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>) {
+    const isOwn = yield* isWithin
+    const [strange, own] = partition(runs, isOwn)
+    const found = yield* ask(store.stopRequests(own))
+    return {
+      requests: found.requests.filter(({ run }) => isOwn(run)),
+      gone: [...found.gone.filter(isOwn), ...strange],
+      lost: found.lost.filter(isOwn),
+      failures: found.failures
+        .filter(({ run }) => isOwn(run))
+        .map(({ error, run }) => ({ run, error: withoutCause(error) })),
+      now: found.now
+    } satisfies Look
+  })
+
+  const start = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>, claimed?: AgentLease) {
+    const isOwn = yield* isWithin
+    const [strange] = partition(runs, isOwn)
+    if (strange.length > 0) {
+      return yield* new Forbidden({
+        detail: `Of ${runs.length} runs ${strange.length} are outside of what these credentials are for; none was started.`
+      })
+    }
+    const lease = claimed === undefined ? undefined : yield* leaseOf(claimed)
+    if (lease === undefined || !store.supports.leases) return yield* ask(store.startRuns(runs))
+    return yield* sweep.renewing(ask(store.startRuns(runs, lease)))
+  })
+
+  const advance = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
+    const isOwn = yield* isWithin
+    const own = changes.filter(({ run }) => isOwn(run))
+    return own.length === 0 ? [] : yield* ask(store.advanceRuns(own))
+  })
+
+  const lease = Effect.fnUntraced(function* (claimed: ReadonlyArray<AgentLease>) {
+    const leases = yield* Effect.forEach(claimed, leaseOf)
+    yield* Effect.forEach(leases, (one) => sweep.renewing(ask(store.renewLease(one))), {
+      concurrency: 16,
+      discard: true
+    })
+  })
+
+  const sweepLost = Effect.gen(function* () {
+    const isOwn = yield* isWithin
+    // A store without leases says so itself.
+    if (store.supports.leases && !(yield* sweep.isAllowed)) return []
+    const swept = yield* ask(store.sweepLost)
+    const strange = swept.filter(({ run }) => !isOwn(run)).length
+    if (strange > 0) {
+      // The agent that asked logs its own, and is not told of these.
+      yield* Effect.logWarning(`Lost, since their processes are gone: ${strange} runs of others`)
+    }
+    return swept.filter(({ run }) => isOwn(run))
+  })
+
+  const records = Effect.map((records: ReadonlyArray<RunRecord>) => ({ records }))
+
+  return {
+    listeners,
+    look: ({ payload }: { readonly payload: { readonly runs: ReadonlyArray<Run> } }) =>
+      look(payload.runs),
+    start: ({
+      payload
+    }: {
+      readonly payload: { readonly runs: ReadonlyArray<Run>; readonly lease?: AgentLease }
+    }) => records(start(payload.runs, payload.lease)),
+    advance: ({ payload }: { readonly payload: { readonly changes: ReadonlyArray<RunChange> } }) =>
+      records(advance(payload.changes)),
+    lease: ({ payload }: { readonly payload: { readonly leases: ReadonlyArray<AgentLease> } }) =>
+      lease(payload.leases),
+    sweep: () => records(sweepLost),
+    hints: () =>
+      Effect.map(isWithin, (isOwn) =>
+        HttpServerResponse.stream(hints(isOwn), {
+          contentType: "text/event-stream",
+          // Proxies that gather an answer before they pass it on would hold hints back.
+          headers: { "x-accel-buffering": "no" }
+        })
+      )
+  }
+})
+
+const tooSlow = new Unavailable({
+  detail: "The store of runs does not answer; what was asked may be done or not.",
+  retryAfter: 1
+})
+
+// Which row is malformed is the agent's own; what a database said is not.
+const withoutCause = (error: MessageStoreError): MessageStoreError =>
+  error.reason._tag === "StoreUnavailable"
+    ? unavailable(error.reason.operation, "the row could not be read")
+    : error
+
+const partition = <A>(
+  all: ReadonlyArray<A>,
+  isWanted: (one: A) => boolean
+): readonly [unwanted: ReadonlyArray<A>, wanted: ReadonlyArray<A>] => [
+  all.filter((one) => !isWanted(one)),
+  all.filter(isWanted)
+]
