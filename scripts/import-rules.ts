@@ -42,6 +42,7 @@ export const rules: Readonly<Record<string, PackageRule>> = {
     mayImport: [
       "effect",
       "effect/ByteSize",
+      "effect/encoding/Sse",
       "effect/http",
       "effect/http-api",
       "effect/persistence",
