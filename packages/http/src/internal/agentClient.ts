@@ -1,0 +1,116 @@
+/**
+ * Sends requests to an Agent API: with the token, not before the server wants them, each ended with
+ * its scope.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import { type MessageStoreError, unavailable, unsupported } from "effect-cancellation"
+import { AgentHttpApi, maxBatch } from "../AgentApi.ts"
+import { NotSupported, TooLarge } from "../Problem.ts"
+import { makeAgentGate } from "./agentGate.ts"
+import { makeAgentTokens, type Token } from "./agentTokens.ts"
+import { AgentTrouble, troubleOf } from "./agentTrouble.ts"
+
+export const makeAgentClient = Effect.fnUntraced(function* (options: {
+  readonly baseUrl: string
+  readonly token: Token | Effect.Effect<Token, unknown>
+  readonly requestTimeout: Duration.Duration
+}) {
+  const { baseUrl, requestTimeout, token } = options
+  const http = HttpClient.withScope(yield* HttpClient.HttpClient)
+  const tokens = yield* makeAgentTokens({ token, timeout: requestTimeout })
+  const gate = makeAgentGate()
+
+  const sendWith = Effect.fnUntraced(function* (
+    request: HttpClientRequest.HttpClientRequest,
+    token: Token
+  ) {
+    yield* gate.pass
+    const response = yield* http.execute(HttpClientRequest.bearerToken(request, token))
+    yield* gate.saw(response)
+    // `fetch` follows redirects by itself: what answered is not what was asked.
+    if (Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected)) {
+      return yield* new AgentTrouble({
+        reason: `${baseUrl} redirects, which is not followed; give the address itself`
+      })
+    }
+    return response
+  })
+
+  const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
+    yield* gate.pass
+    const token = yield* tokens.get
+    const response = yield* sendWith(request, token)
+    if (response.status !== 401) return response
+    const again = yield* sendWith(request, yield* tokens.renew(token))
+    return again.status === 401
+      ? yield* new AgentTrouble({
+          reason: `${baseUrl} refuses the token (401), and also the one that was asked for anew`
+        })
+      : again
+  })
+
+  const api = yield* HttpApiClient.group(AgentHttpApi, {
+    group: "agent",
+    baseUrl,
+    httpClient: HttpClient.transform(http, (_, request) => send(request))
+  })
+
+  const answered = <A, E>(request: Effect.Effect<A, E, Scope.Scope>) =>
+    Effect.timeoutOrElse(Effect.scoped(request), {
+      duration: requestTimeout,
+      orElse: () => Effect.fail(new AgentTrouble({ reason: `${baseUrl} did not answer in time` }))
+    })
+
+  const errorOf =
+    (operation: string) =>
+    (error: unknown): MessageStoreError =>
+      error instanceof NotSupported
+        ? unsupported(operation)
+        : unavailable(operation, troubleOf(baseUrl, error))
+
+  /** A call to the store: answered within the time-out, or failed and ended. */
+  const call = <A, E>(operation: string, request: Effect.Effect<A, E, Scope.Scope>) =>
+    Effect.mapError(answered(request), errorOf(operation))
+
+  /** As many calls as it takes: what is too large for the server, or a proxy, is sent in halves. */
+  const callAll = <I, A, E>(
+    operation: string,
+    items: ReadonlyArray<I>,
+    request: (items: ReadonlyArray<I>) => Effect.Effect<A, E, Scope.Scope>
+  ): Effect.Effect<ReadonlyArray<A>, MessageStoreError> => {
+    const sent = (some: ReadonlyArray<I>): Effect.Effect<ReadonlyArray<A>, E | AgentTrouble> =>
+      Effect.catchIf(
+        Effect.map(answered(request(some)), (answer): ReadonlyArray<A> => [answer]),
+        (error) => some.length > 1 && isTooLarge(error),
+        () => each(halves(some))
+      )
+    const each = (batches: ReadonlyArray<ReadonlyArray<I>>) =>
+      Effect.map(Effect.forEach(batches, sent), (answers) => answers.flat())
+    return Effect.mapError(each(batchesOf(items)), errorOf(operation))
+  }
+
+  return { api, call, callAll, gate }
+})
+
+export type AgentClient = Effect.Success<ReturnType<typeof makeAgentClient>>
+
+// An empty list is a question too.
+const batchesOf = <I>(items: ReadonlyArray<I>): ReadonlyArray<ReadonlyArray<I>> =>
+  Array.from({ length: Math.max(1, Math.ceil(items.length / maxBatch)) }, (_, index) =>
+    items.slice(index * maxBatch, (index + 1) * maxBatch)
+  )
+
+const halves = <I>(items: ReadonlyArray<I>): ReadonlyArray<ReadonlyArray<I>> => {
+  const middle = Math.ceil(items.length / 2)
+  return [items.slice(0, middle), items.slice(middle)]
+}
+
+// A proxy says it without a problem.
+const isTooLarge = (error: unknown): boolean =>
+  error instanceof TooLarge ||
+  (HttpClientError.isHttpClientError(error) && error.response?.status === 413)
