@@ -1,5 +1,5 @@
 /**
- * Begins answers, keeps them running whoever looks, and asks them to stop.
+ * Begins answers, and keeps them running whoever looks. Stopping them is the Stop API's.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,18 +14,18 @@ import {
   type MessageContentError,
   type MessageId,
   MessageRef,
-  MessageRepo,
+  type MessageRepo,
   type MessageStoreError,
   NewMessage,
   Run,
   type RunId,
-  runKey,
-  type StopReceipt
+  runKey
 } from "effect-cancellation"
 import { answer } from "./AgentLoop.ts"
-import { ChatView } from "./ChatView.ts"
+import { ChatView, type MessageView } from "./ChatView.ts"
 import { Draft } from "./Draft.ts"
 import { Drafts } from "./Drafts.ts"
+import { nameOf, type Person } from "./Person.ts"
 import type { ScriptedModel } from "./ScriptedModel.ts"
 import type { Tools } from "./Tools.ts"
 
@@ -49,10 +49,21 @@ export class NotFound extends Schema.TaggedError<NotFound>("effect-cancellation-
   }
 }
 
-type Failure = MessageContentError | MessageStoreError | Conflict | NotFound
+/** It is somebody else's. */
+export class NotYours extends Schema.TaggedError<NotYours>("effect-cancellation-demo/NotYours")(
+  "NotYours",
+  { detail: Schema.String }
+) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+type Failure = MessageContentError | MessageStoreError | Conflict | NotFound | NotYours
 
 /** A question, and the names its answer will have. The page makes them, so sending twice is once. */
 export interface Question {
+  readonly person: Person
   readonly chatId: ChatId
   readonly questionId: MessageId
   readonly messageId: MessageId
@@ -60,20 +71,26 @@ export interface Question {
   readonly text: string
 }
 
+/** An answer to be written anew, and the name of the new attempt. */
+export interface Again {
+  readonly person: Person
+  readonly chatId: ChatId
+  readonly messageId: MessageId
+  readonly runId: RunId
+}
+
 export class Answers extends Context.Service<
   Answers,
   {
     readonly ask: (question: Question) => Effect.Effect<void, Failure>
-    /** Writes an answer anew: the same message, a new run. */
-    readonly regenerate: (run: Run) => Effect.Effect<void, Failure>
-    readonly stop: (run: Run) => Effect.Effect<ReadonlyArray<StopReceipt>, Failure>
+    /** Writes an answer of one's own anew: the same message, a new run. */
+    readonly regenerate: (again: Again) => Effect.Effect<void, Failure>
   }
 >()("effect-cancellation-demo/Answers") {
   static readonly layer = Layer.effect(
     this,
     Effect.gen(function* () {
       const content = yield* MessageContent
-      const repo = yield* MessageRepo
       const drafts = yield* Drafts
       const view = yield* ChatView
       const fibers = yield* FiberMap.make<string>()
@@ -97,11 +114,6 @@ export class Answers extends Context.Service<
         )
       }
 
-      const refuseWhileRunning = (messages: ReadonlyArray<{ readonly state: string }>) =>
-        messages.some(({ state }) => state === "running")
-          ? new Conflict({ detail: "An answer is being written in this chat; stop it first." })
-          : Effect.void
-
       const createOnce = (message: NewMessage) =>
         content.create(message).pipe(
           Effect.as(true),
@@ -109,14 +121,20 @@ export class Answers extends Context.Service<
         )
 
       const ask = Effect.fn("Answers.ask")(function* (question: Question) {
-        const { chatId, messageId, questionId, runId, text } = question
-        const ref = MessageRef.make({ chatId, messageId })
+        const { chatId, messageId, person, questionId, runId, text } = question
+        const { userId } = person
+        const ref = MessageRef.make({ userId, chatId, messageId })
         const messages = yield* view.read(chatId)
-        if (messages.some((message) => message.messageId === messageId)) return
-        yield* refuseWhileRunning(messages)
+        const same = messages.filter(
+          (message) => message.messageId === messageId || message.messageId === questionId
+        )
+        const theirs = same.find((message) => message.userId !== userId)
+        if (theirs !== undefined) return yield* nameTaken(theirs)
+        if (same.some((message) => message.messageId === messageId)) return
+        yield* refuseWhileRunning(messages, person)
         yield* createOnce(
           NewMessage.make({
-            ref: MessageRef.make({ chatId, messageId: questionId }),
+            ref: MessageRef.make({ userId, chatId, messageId: questionId }),
             role: "user",
             text,
             setCompletedAt: true
@@ -127,37 +145,57 @@ export class Answers extends Context.Service<
         yield* drafts.stored(chatId)
       }, Effect.uninterruptible)
 
-      const regenerate = Effect.fn("Answers.regenerate")(function* (run: Run) {
-        const { chatId, messageId } = run.ref
+      const regenerate = Effect.fn("Answers.regenerate")(function* (again: Again) {
+        const { chatId, messageId, person, runId } = again
+        const { userId } = person
         const messages = yield* view.read(chatId)
         const index = messages.findIndex((message) => message.messageId === messageId)
         const message = messages[index]
-        if (message === undefined) return yield* notFound(run)
-        const question = messages.slice(0, index).findLast(({ role }) => role === "user")
+        if (message === undefined) {
+          return yield* new NotFound({
+            detail: `There is no message ${messageId} in chat ${chatId}.`
+          })
+        }
+        const question = messages
+          .slice(0, index)
+          .findLast((one) => one.role === "user" && one.userId === message.userId)
         if (message.role !== "assistant" || question === undefined) {
           return yield* new Conflict({ detail: `Message ${messageId} is not an answer.` })
         }
-        if (message.runId === run.runId) return
-        yield* refuseWhileRunning(messages)
-        yield* content.modify(MessageChange.make({ ref: run.ref, reopen: true, writer: run.runId }))
-        yield* start(run, question.text)
+        if (message.userId !== userId) return yield* notYours(message)
+        if (message.runId === runId) return
+        yield* refuseWhileRunning(messages, person)
+        const ref = MessageRef.make({ userId, chatId, messageId })
+        yield* content.modify(MessageChange.make({ ref, reopen: true, writer: runId }))
+        yield* start(Run.make({ ref, runId }), question.text)
         yield* drafts.stored(chatId)
       }, Effect.uninterruptible)
 
-      const stop = Effect.fn("Answers.stop")(function* (run: Run) {
-        const messages = yield* view.read(run.ref.chatId)
-        if (!messages.some(({ messageId }) => messageId === run.ref.messageId)) {
-          return yield* notFound(run)
-        }
-        const receipts = yield* repo.requestStop(run)
-        yield* drafts.stored(run.ref.chatId)
-        return receipts
-      })
-
-      return { ask, regenerate, stop }
+      return { ask, regenerate }
     })
   )
 }
 
-const notFound = ({ ref }: Run) =>
-  new NotFound({ detail: `There is no message ${ref.messageId} in chat ${ref.chatId}.` })
+// One answer at a time in a chat, whoever asked.
+const refuseWhileRunning = (messages: ReadonlyArray<MessageView>, person: Person) => {
+  const running = messages.find(({ state }) => state === "running")
+  if (running === undefined) return Effect.void
+  const name = running.userId === person.userId ? undefined : nameOf(running.userId)
+  return new Conflict({
+    detail:
+      name === undefined
+        ? "An answer is being written in this chat; stop it first."
+        : `An answer to ${name} is being written in this chat; wait for its end.`
+  })
+}
+
+const nameTaken = ({ messageId }: MessageView) =>
+  new Conflict({ detail: `There is a message ${messageId} of somebody else in this chat.` })
+
+const notYours = ({ userId }: MessageView) =>
+  new NotYours({
+    detail:
+      userId === undefined
+        ? "Nobody knows who asked for this answer, so it cannot be written anew."
+        : `Only ${nameOf(userId)} can have this answer written anew.`
+  })

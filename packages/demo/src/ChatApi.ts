@@ -1,17 +1,20 @@
 /**
- * The HTTP interface of the chat. Everything that comes in is read by a Schema first.
+ * The HTTP interface of the chat, beside the Stop API. Everything that comes in is read by a Schema
+ * first.
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { ChatId, MessageId, MessageRef, Run, RunId, StopReceipt } from "effect-cancellation"
+import { ChatId, MessageId, RunId } from "effect-cancellation"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Answers, NotFound } from "./Answers.ts"
 import { ChatEvent, ChatEvents } from "./ChatEvents.ts"
 import { ChatView, MessageView } from "./ChatView.ts"
-import { withProblems } from "./Problem.ts"
+import { guarded } from "./Guard.ts"
+import { personOf } from "./Person.ts"
+import { type Failure, withProblems } from "./Problem.ts"
 
 const maxTextLength = 4000
 
@@ -34,7 +37,6 @@ const Question = Schema.Struct({
 )
 
 const encodeChat = Schema.encodeEffect(Schema.Struct({ messages: Schema.Array(MessageView) }))
-const encodeReceipts = Schema.encodeEffect(Schema.Struct({ receipts: Schema.Array(StopReceipt) }))
 const encodeEvent = Schema.encodeEffect(Schema.fromJsonString(ChatEvent))
 
 const readChat = Effect.gen(function* () {
@@ -51,33 +53,26 @@ const readChat = Effect.gen(function* () {
 const ask = Effect.gen(function* () {
   const { chatId } = yield* HttpRouter.schemaPathParams(InChat)
   const question = yield* HttpServerRequest.schemaBodyJson(Question)
+  const person = yield* currentPerson
   const answers = yield* Answers
-  yield* answers.ask({ chatId, ...question })
+  yield* answers.ask({ person, chatId, ...question })
   return HttpServerResponse.jsonUnsafe({}, { status: 202 })
-})
-
-const runOfPath = Effect.gen(function* () {
-  const { chatId, messageId } = yield* HttpRouter.schemaPathParams(OfMessage)
-  const { runId } = yield* HttpServerRequest.schemaBodyJson(WithRun)
-  return Run.make({ ref: MessageRef.make({ chatId, messageId }), runId })
 })
 
 const regenerate = Effect.gen(function* () {
+  const message = yield* HttpRouter.schemaPathParams(OfMessage)
+  const { runId } = yield* HttpServerRequest.schemaBodyJson(WithRun)
+  const person = yield* currentPerson
   const answers = yield* Answers
-  yield* answers.regenerate(yield* runOfPath)
+  yield* answers.regenerate({ person, ...message, runId })
   return HttpServerResponse.jsonUnsafe({}, { status: 202 })
-})
-
-const stop = Effect.gen(function* () {
-  const answers = yield* Answers
-  const receipts = yield* answers.stop(yield* runOfPath)
-  return HttpServerResponse.jsonUnsafe(yield* encodeReceipts({ receipts }), { status: 202 })
 })
 
 const events = Effect.gen(function* () {
   const { chatId } = yield* HttpRouter.schemaPathParams(InChat)
+  const { userId } = yield* currentPerson
   const chatEvents = yield* ChatEvents
-  const stream = chatEvents.watch(chatId).pipe(
+  const stream = chatEvents.watch(chatId, userId).pipe(
     Stream.mapEffect((event) => encodeEvent(event)),
     Stream.map((data) => `data: ${data}\n\n`),
     Stream.encodeText
@@ -90,23 +85,26 @@ const events = Effect.gen(function* () {
 
 const reconnectSoon = Stream.encodeText(Stream.make("retry: 1000\n\n"))
 
-const limited = <A, E, R>(handler: Effect.Effect<A, E, R>) =>
-  Effect.provideService(handler, HttpIncomingMessage.MaxBodySize, ByteSize.kibibytes(32))
+const currentPerson = Effect.map(HttpServerRequest.HttpServerRequest, personOf)
+
+const answering = <E extends Failure, R>(
+  handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+) =>
+  Effect.provideService(
+    withProblems(guarded(handler)),
+    HttpIncomingMessage.MaxBodySize,
+    ByteSize.kibibytes(32)
+  )
 
 const nothingHere = Effect.fail(
   new NotFound({ detail: "There is nothing at this address of the API." })
 )
 
-/** The routes below `/api`. */
+/** The routes below `/api`, without those of the Stop API. */
 export const layer = Layer.mergeAll(
-  HttpRouter.add("*", "/api/*", withProblems(nothingHere)),
-  HttpRouter.add("GET", "/api/chats/:chatId", withProblems(readChat)),
-  HttpRouter.add("GET", "/api/chats/:chatId/events", withProblems(events)),
-  HttpRouter.add("POST", "/api/chats/:chatId/messages", withProblems(limited(ask))),
-  HttpRouter.add(
-    "POST",
-    "/api/chats/:chatId/messages/:messageId/regenerate",
-    withProblems(limited(regenerate))
-  ),
-  HttpRouter.add("POST", "/api/chats/:chatId/messages/:messageId/stop", withProblems(limited(stop)))
+  HttpRouter.add("*", "/api/*", answering(nothingHere)),
+  HttpRouter.add("GET", "/api/chats/:chatId", answering(readChat)),
+  HttpRouter.add("GET", "/api/chats/:chatId/events", answering(events)),
+  HttpRouter.add("POST", "/api/chats/:chatId/messages", answering(ask)),
+  HttpRouter.add("POST", "/api/chats/:chatId/messages/:messageId/regenerate", answering(regenerate))
 )

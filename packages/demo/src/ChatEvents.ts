@@ -12,10 +12,12 @@ import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { type ChatId, MessageId } from "effect-cancellation"
+import { type ChatId, MessageId, type UserId } from "effect-cancellation"
+import { Viewers } from "effect-cancellation-http/Viewers"
 import { ChatView, MessageView } from "./ChatView.ts"
 import { isUnavailable } from "./ContentOutage.ts"
 import { type Change, Drafts } from "./Drafts.ts"
+import * as Looks from "./Looks.ts"
 
 /**
  * `Chat`: everything. `Message`: one message, new or changed. `Words`: text appended at a place.
@@ -32,13 +34,17 @@ export type ChatEvent = typeof ChatEvent.Type
 
 export class ChatEvents extends Context.Service<
   ChatEvents,
-  { readonly watch: (chatId: ChatId) => Stream.Stream<ChatEvent> }
+  {
+    /** What the page of somebody is told of a chat while it is open. */
+    readonly watch: (chatId: ChatId, viewer: UserId) => Stream.Stream<ChatEvent>
+  }
 >()("effect-cancellation-demo/ChatEvents") {
   static readonly layer: Layer.Layer<ChatEvents, never, ChatView | Drafts> = Layer.effect(
     this,
     Effect.gen(function* () {
       const view = yield* ChatView
       const drafts = yield* Drafts
+      const viewers = yield* Viewers
 
       const read = (chatId: ChatId): Effect.Effect<Look> =>
         view.read(chatId).pipe(
@@ -62,10 +68,11 @@ export class ChatEvents extends Context.Service<
         return Option.getOrElse(waited, (): Change["what"] => "stored")
       })
 
-      const watch = (chatId: ChatId) =>
+      const watch = (chatId: ChatId, viewer: UserId) =>
         Stream.unwrap(
           Effect.gen(function* () {
             const changes = yield* drafts.changes
+            const looksAt = yield* Looks.make(viewers, chatId, viewer)
             return Stream.unfold(beginning, (state) =>
               Effect.gen(function* () {
                 const what =
@@ -74,6 +81,7 @@ export class ChatEvents extends Context.Service<
                     : yield* nextChange(changes, chatId, pauseOf(state.stored ?? []))
                 const look: Look = what === "stored" ? yield* read(chatId) : state
                 const stored = look.messages ?? state.stored
+                if (look.messages !== undefined) yield* looksAt(look.messages)
                 const told = stored && view.withDrafts(chatId, stored)
                 const events = eventsOf(state, { told, isAway: look.isAway })
                 const silent = events.length === 0 ? state.silent + 1 : 0

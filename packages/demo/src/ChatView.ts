@@ -13,20 +13,23 @@ import {
   type MessageContentError,
   MessageId,
   MessageQuery,
+  MessageRef,
   MessageRepo,
   MessageRole,
   MessageStore,
   type MessageStoreError,
-  receiptOf,
   Run,
   RunId,
+  runKey,
   RunOutcome,
   RunQuery,
   type RunRecord,
-  StopReceipt
+  UserId
 } from "effect-cancellation"
-import { type DraftText, Drafts } from "./Drafts.ts"
+import { Drafts } from "./Drafts.ts"
+import { people } from "./Person.ts"
 import { SignsOfLife } from "./SignsOfLife.ts"
+import { stopOf, StopView } from "./StopView.ts"
 import { storeTime } from "./storeTime.ts"
 import { ToolLine, toolsOf } from "./ToolLine.ts"
 
@@ -36,12 +39,14 @@ type MessageState = typeof MessageState.Type
 
 export class MessageView extends Schema.Class<MessageView>("effect-cancellation-demo/MessageView")({
   messageId: MessageId,
+  /** Who asked; nobody knows it of messages from before there were two people. */
+  userId: Schema.optionalKey(UserId),
   role: MessageRole,
   text: Schema.String,
   tools: Schema.Array(ToolLine),
   runId: Schema.optionalKey(RunId),
   state: MessageState,
-  receipt: Schema.optionalKey(StopReceipt),
+  stop: Schema.optionalKey(StopView),
   /** For how many seconds its process has given no sign of life, if that is unusually long. */
   silence: Schema.optionalKey(Schema.Natural)
 }) {}
@@ -49,7 +54,7 @@ export class MessageView extends Schema.Class<MessageView>("effect-cancellation-
 export class ChatView extends Context.Service<
   ChatView,
   {
-    /** Reads a chat from the store; one that nobody wrote in is empty. */
+    /** Reads a chat, which all people share, from the store; one that nobody wrote in is empty. */
     readonly read: (
       chatId: ChatId
     ) => Effect.Effect<ReadonlyArray<MessageView>, MessageContentError | MessageStoreError>
@@ -78,8 +83,19 @@ export class ChatView extends Context.Service<
         const drafts = yield* Drafts
         const startGrace = Duration.toMillis(options.startGrace)
 
+        // The store finds one person's messages at a time.
+        const texts = (chatId: ChatId) =>
+          Effect.map(
+            Effect.forEach(
+              [{}, ...people.map(({ userId }) => ({ userId }))],
+              (whose) => content.find(MessageQuery.make({ ...whose, chatId })),
+              { concurrency: "unbounded" }
+            ),
+            (found) => found.flat().toSorted((one, other) => one.createdAt - other.createdAt)
+          )
+
         const read = Effect.fnUntraced(function* (chatId: ChatId) {
-          const messages = yield* content.find(MessageQuery.make({ chatId }))
+          const messages = yield* texts(chatId)
           const records = yield* repo.findRuns(RunQuery.cases.Chat.make({ chatId }))
           const isWaited = messages.some((message) => awaitsRun(message, records))
           const now = isWaited ? yield* storeTime(store) : 0
@@ -94,7 +110,8 @@ export class ChatView extends Context.Service<
 
         const withDrafts = (chatId: ChatId, messages: ReadonlyArray<MessageView>) =>
           messages.map((message) => {
-            const draft = draftOf(chatId, message, drafts.get)
+            const run = runOf(chatId, message)
+            const draft = run === undefined ? undefined : drafts.get(run)
             return draft === undefined ? message : MessageView.make({ ...message, ...draft })
           })
 
@@ -115,22 +132,30 @@ const viewOf = Effect.fnUntraced(function* (
   }
 ) {
   const { ref, role, text, writer } = message
-  const view = { messageId: ref.messageId, role, text, tools: yield* toolsOf(message) }
+  const view = {
+    messageId: ref.messageId,
+    ...(ref.userId === undefined ? {} : { userId: ref.userId }),
+    role,
+    text,
+    tools: yield* toolsOf(message)
+  }
   if (writer === undefined) return MessageView.make({ ...view, state: "said" })
   const record = recordOf(message, records)
-  const receipt = record === undefined ? undefined : receiptOf(record)
+  const stop = record === undefined ? undefined : stopOf(record)
   const silence = record === undefined ? undefined : silenceOf(record)
   return MessageView.make({
     ...view,
     runId: writer,
     state: record === undefined ? stateWithoutRun(message, startedBefore) : stateOf(record),
-    ...(receipt === undefined ? {} : { receipt }),
+    ...(stop === undefined ? {} : { stop }),
     ...(silence === undefined ? {} : { silence })
   })
 })
 
-const recordOf = ({ ref, writer }: Message, records: ReadonlyArray<RunRecord>) =>
-  records.find(({ run }) => run.ref.messageId === ref.messageId && run.runId === writer)
+const recordOf = ({ ref, writer }: Message, records: ReadonlyArray<RunRecord>) => {
+  const key = writer === undefined ? undefined : runKey(Run.make({ ref, runId: writer }))
+  return records.find(({ run }) => runKey(run) === key)
+}
 
 const awaitsRun = (message: Message, records: ReadonlyArray<RunRecord>): boolean =>
   message.writer !== undefined &&
@@ -148,9 +173,11 @@ const stateWithoutRun = (message: Message, startedBefore: number): MessageState 
       ? "lost"
       : "running"
 
-const draftOf = (
+/** The run that writes a message, or wrote it last. */
+export const runOf = (
   chatId: ChatId,
-  { messageId, runId }: MessageView,
-  get: (run: Run) => DraftText | undefined
-): DraftText | undefined =>
-  runId === undefined ? undefined : get(Run.make({ ref: { chatId, messageId }, runId }))
+  { messageId, runId, userId }: MessageView
+): Run | undefined => {
+  const ref = MessageRef.make({ chatId, messageId, ...(userId === undefined ? {} : { userId }) })
+  return runId === undefined ? undefined : Run.make({ ref, runId })
+}

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { problem, respond } from "./Problem.ts"
+import { type Problem, problem, respond } from "./Problem.ts"
 
 const hosts = /^(127\.0\.0\.1|localhost)(:\d+)?$/
 
@@ -19,24 +19,37 @@ const headers = {
   "cross-origin-resource-policy": "same-origin"
 }
 
+/** Looks at the host of every request, and says what its page may do unless that is said already. */
 export const layer = HttpRouter.middleware(
   (handler) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-      const refusal = refusalOf(request)
-      return refusal === undefined
-        ? Effect.map(handler, HttpServerResponse.setHeaders(headers))
-        : Effect.succeed(respond(refusal))
-    }),
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+      hosts.test(hostOf(request))
+        ? Effect.map(handler, (response) =>
+            HttpServerResponse.setHeaders(response, { ...headers, ...response.headers })
+          )
+        : Effect.succeed(respond(wrongHost))
+    ),
   { global: true }
 )
 
-const refusalOf = ({ headers: sent, method }: HttpServerRequest.HttpServerRequest) => {
-  const host = sent["host"] ?? ""
-  if (!hosts.test(host)) {
-    return problem(403, "Forbidden", "This server answers to 127.0.0.1 and localhost only.")
-  }
+/** Looks at who sent a request to a route of the demo's own; the Stop API does so itself. */
+export const guarded = <A, E, R>(handler: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    HttpServerRequest.HttpServerRequest,
+    (request): Effect.Effect<A, E | Problem, R> => {
+      const refusal = refusalOf(request)
+      return refusal === undefined ? handler : Effect.fail(refusal)
+    }
+  )
+
+const hostOf = ({ headers: sent }: HttpServerRequest.HttpServerRequest) => sent["host"] ?? ""
+
+const wrongHost = problem(403, "Forbidden", "This server answers to 127.0.0.1 and localhost only.")
+
+const refusalOf = (request: HttpServerRequest.HttpServerRequest) => {
+  const { headers: sent, method } = request
   const origin = sent["origin"]
-  if (origin !== undefined && origin !== `http://${host}`) {
+  if (origin !== undefined && origin !== `http://${hostOf(request)}`) {
     return problem(403, "Forbidden", "Only the page of this server may use it.")
   }
   if (method === "POST" && !/^application\/json\s*(;|$)/i.test(sent["content-type"] ?? "")) {

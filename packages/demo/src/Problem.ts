@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { MessageContentError, MessageStoreError } from "effect-cancellation"
 import { type HttpServerError, type HttpServerResponse, ProblemDetails } from "effect/http"
-import type { Conflict, NotFound } from "./Answers.ts"
+import type { Conflict, NotFound, NotYours } from "./Answers.ts"
 import { isUnavailable } from "./ContentOutage.ts"
 
 export class Problem extends Schema.TaggedError<Problem>("effect-cancellation-demo/Problem")(
@@ -13,10 +13,12 @@ export class Problem extends Schema.TaggedError<Problem>("effect-cancellation-de
   { status: Schema.Int, title: Schema.String, detail: Schema.String }
 ) {}
 
-type Failure =
+/** What a route of the demo may fail with. */
+export type Failure =
   | Problem
   | Conflict
   | NotFound
+  | NotYours
   | MessageContentError
   | MessageStoreError
   | Schema.SchemaError
@@ -53,6 +55,8 @@ const problemOf = (failure: Failure): Problem => {
       return failure
     case "NotFound":
       return problem(404, "Not found", failure.message)
+    case "NotYours":
+      return problem(403, "Not yours", failure.message)
     case "Conflict":
       return problem(409, "Not now", failure.message)
     case "SchemaError":

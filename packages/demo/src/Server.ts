@@ -8,7 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { HttpRouter, HttpStaticServer } from "effect/http"
 import { MessageRepo } from "effect-cancellation"
+import { maxParamLength } from "effect-cancellation-http/StopServer"
+import { Viewers } from "effect-cancellation-http/Viewers"
 import { Answers } from "./Answers.ts"
+import * as BrowserClient from "./BrowserClient.ts"
 import * as ChatApi from "./ChatApi.ts"
 import { ChatEvents } from "./ChatEvents.ts"
 import { ChatView } from "./ChatView.ts"
@@ -18,6 +21,7 @@ import { Refusal } from "./Refusal.ts"
 import { ScriptedModel } from "./ScriptedModel.ts"
 import { Settings } from "./Settings.ts"
 import { leaseTtl } from "./SignsOfLife.ts"
+import * as StopRoutes from "./StopRoutes.ts"
 import * as Storage from "./Storage.ts"
 import { Tools } from "./Tools.ts"
 
@@ -36,18 +40,30 @@ const ListenerLayer = Layer.unwrap(
   )
 )
 
+// Long enough to load a page again.
+const ViewersLayer = Layer.unwrap(
+  Effect.map(Settings, ({ onDisconnect }) => Viewers.layer({ onDisconnect, grace: "5 seconds" }))
+)
+
 const AgentLayer = Layer.mergeAll(Answers.layer, ChatEvents.layer).pipe(
   Layer.provideMerge(ChatView.layer({ startGrace: leaseTtl })),
   Layer.provide([ScriptedModel.layer, Tools.layer]),
-  Layer.provideMerge(Drafts.layer),
+  Layer.provideMerge(Layer.mergeAll(Drafts.layer, ViewersLayer)),
   Layer.provideMerge(MessageRepo.layer({ leaseTtl, finalWriteTimeout: "5 seconds" }))
 )
 
-export const layer = HttpRouter.serve(Layer.mergeAll(ChatApi.layer, PageLayer, Guard.layer), {
+const RouteLayer = Layer.mergeAll(
+  ChatApi.layer,
+  StopRoutes.layer,
+  BrowserClient.layer,
+  PageLayer,
+  Guard.layer
+)
+
+export const layer = HttpRouter.serve(RouteLayer, {
   disableLogger: true,
   disableListenLog: true,
-  // An id of 255 characters, percent-encoded.
-  routerConfig: { maxParamLength: 3 * 4 * 255 }
+  routerConfig: { maxParamLength }
 }).pipe(
   // Listens first: a port that is taken is known before anything else is touched.
   Layer.provideMerge(AgentLayer),

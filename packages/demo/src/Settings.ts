@@ -1,6 +1,6 @@
 /**
  * What can be set from outside, read once at the edge: `PORT`, `DATABASE_URL`, `DEMO_DATA`,
- * `DEMO_SPEED`. A variable that is empty counts as not set.
+ * `DEMO_ON_DISCONNECT`, `DEMO_SPEED`. A variable that is empty counts as not set.
  */
 import os from "node:os"
 import path from "node:path"
@@ -22,6 +22,8 @@ export class Settings extends Context.Service<
     readonly folder: string
     readonly isFolderGiven: boolean
     readonly database: Database
+    /** What becomes of an answer when whoever asked looks at it no more. */
+    readonly onDisconnect: "continue" | "stop"
     /** How many times faster than a person can watch the agent works; for tests. */
     readonly speed: number
   }
@@ -55,11 +57,12 @@ export const onThisMachine = Effect.gen(function* () {
     "a number from 0.1 to 1000",
     (value) => value >= 0.1 && value <= 1000
   )
+  const onDisconnect = yield* oneOf("DEMO_ON_DISCONNECT", ["continue", "stop"])
   const given = Option.getOrUndefined(yield* variable("DEMO_DATA"))
   // npm runs us in the folder of the workspace and says here where its user stood.
   const stood = Option.getOrElse(yield* variable("INIT_CWD"), () => process.cwd())
   const folder = given === undefined ? yield* userFolder : path.resolve(stood, given)
-  return { port, speed, folder, isFolderGiven: given !== undefined }
+  return { port, speed, onDisconnect, folder, isFolderGiven: given !== undefined }
 })
 
 // What is wrong with it the store finds out, which knows what its driver takes.
@@ -92,6 +95,21 @@ const number = Effect.fnUntraced(function* (
   return accept(value)
     ? value
     : yield* new Refusal({ line: `${name} is "${given.value}"; it must be ${range}.` })
+})
+
+// The first is what counts if nothing is set.
+const oneOf = Effect.fnUntraced(function* <Value extends string>(
+  name: string,
+  values: readonly [Value, ...ReadonlyArray<Value>]
+) {
+  const given = yield* variable(name)
+  if (Option.isNone(given)) return values[0]
+  return (
+    values.find((value) => value === given.value) ??
+    (yield* new Refusal({
+      line: `${name} is "${given.value}"; it must be ${values.join(" or ")}.`
+    }))
+  )
 })
 
 /** The folder if none is given: where each system keeps what a program stores for its user. */

@@ -13,7 +13,7 @@ export interface Usage {
 }
 
 /** The variables that a program reads, each in a few words. */
-type Variable = "PORT" | "DEMO_DATA" | "DATABASE_URL"
+type Variable = "PORT" | "DEMO_DATA" | "DATABASE_URL" | "DEMO_ON_DISCONNECT"
 
 /** `folder` is where the data is if nothing else is said, as it is on this machine. */
 export const usage = (
@@ -29,10 +29,14 @@ export const usage = (
       DATABASE_URL: [
         "a PostgreSQL in place of the SQLite file in that folder, such as",
         "postgres://user:password@localhost:5432/database"
+      ],
+      DEMO_ON_DISCONNECT: [
+        "stop: an answer whose asker has closed the page is stopped after",
+        "some seconds. Default: continue, which lets it be written to its end"
       ]
     }
     const lines = variables.flatMap((name) =>
-      words[name].map((text, index) => `  ${(index === 0 ? name : "").padEnd(14)}${text}`)
+      words[name].map((text, index) => `  ${(index === 0 ? name : "").padEnd(20)}${text}`)
     )
     return [line, "", "Variables; one that is empty counts as not set:", ...lines].join("\n")
   })

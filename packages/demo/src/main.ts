@@ -6,6 +6,11 @@ import { Settings } from "./Settings.ts"
 import { usage } from "./Usage.ts"
 
 runDemo(
-  usage("Usage: npm start (serves the chat)", ["PORT", "DEMO_DATA", "DATABASE_URL"]),
+  usage("Usage: npm start (serves the chat)", [
+    "PORT",
+    "DEMO_DATA",
+    "DATABASE_URL",
+    "DEMO_ON_DISCONNECT"
+  ]),
   Settings.layer
 )

@@ -4,6 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { MessageStore, type RunRecord } from "effect-cancellation"
+import { nameOf } from "./Person.ts"
 import { runProgram, withoutArguments } from "./Refusal.ts"
 import { layer, runningRuns } from "./RunningRuns.ts"
 import { SignsOfLife } from "./SignsOfLife.ts"
@@ -20,10 +21,11 @@ const program = Effect.gen(function* () {
   const rows = records.map((record) => [
     record.run.ref.messageId,
     record.run.ref.chatId,
+    nameOf(record.run.ref.userId) ?? "-",
     age(now - record.startedAt),
     stateOf(record, silenceOf(record))
   ])
-  yield* Console.log(table([["MESSAGE", "CHAT", "SINCE", "STATE"], ...rows]))
+  yield* Console.log(table([["MESSAGE", "CHAT", "USER", "SINCE", "STATE"], ...rows]))
 })
 
 // Nobody knows whether it still runs while its process is silent.

@@ -27,7 +27,7 @@ const SettingsLayer = Layer.effect(
 runDemo(
   usage(
     "Usage: npm run demo:postgres (serves the chat on a PostgreSQL of its own)",
-    ["PORT", "DEMO_DATA"],
+    ["PORT", "DEMO_DATA", "DEMO_ON_DISCONNECT"],
     Effect.flatMap(userFolder, (folder) => enterable({ folder, isFolderGiven: false }))
   ),
   SettingsLayer

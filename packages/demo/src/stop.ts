@@ -6,9 +6,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { MessageId, type RunRecord } from "effect-cancellation"
+import { nameOf } from "./Person.ts"
 import { Refusal, runProgram } from "./Refusal.ts"
 import { findByMessage, layer, patience, runningRuns, stopAndWait } from "./RunningRuns.ts"
 import { SignsOfLife } from "./SignsOfLife.ts"
+import { whole } from "./StopView.ts"
 import { usage } from "./Usage.ts"
 import { age, outcomeInWords, silence } from "./words.ts"
 
@@ -49,7 +51,9 @@ const stopAll = Effect.gen(function* () {
 })
 
 const report = Effect.fnUntraced(function* ({ run }: RunRecord, end: RunRecord | undefined) {
-  const { messageId } = run.ref
+  const { messageId, userId } = run.ref
+  const name = nameOf(userId)
+  const whose = name === undefined ? "" : ` (${name}'s)`
   const { endedAt, outcome, request } = end ?? {}
   if (end === undefined) {
     return yield* new Refusal({ line: `Message ${messageId} is gone: somebody deleted it.` })
@@ -66,7 +70,7 @@ const report = Effect.fnUntraced(function* ({ run }: RunRecord, end: RunRecord |
   }
   if (outcome === "stopped") {
     return yield* Console.log(
-      `Stopped ${messageId} in ${Math.round(endedAt - request.userAbortedAt)} ms.`
+      `Stopped ${messageId}${whose} in ${whole(endedAt) - whole(request.userAbortedAt)} ms.`
     )
   }
   yield* Console.log(

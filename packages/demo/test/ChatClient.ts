@@ -8,6 +8,11 @@ const decodeChat = Schema.decodeUnknownEffect(
   Schema.Struct({ messages: Schema.Array(MessageView) })
 )
 
+interface Receipt {
+  readonly phase: string
+  readonly requested?: { readonly reason: string; readonly by?: string }
+}
+
 export const request = (
   url: string,
   options: { readonly method?: string; readonly body?: string; readonly headers?: object } = {}
@@ -24,10 +29,16 @@ export const request = (
     }
   })
 
-export const chatOf = (server: { readonly url: string }, chatId: string) => {
+/** A chat as one of the two people has it. */
+export const chatOf = (
+  server: { readonly url: string },
+  chatId: string,
+  person: "ada" | "bob" = "ada"
+) => {
   const at = `${server.url}/api/chats/${chatId}`
+  const cookie = `theme=dark; demo-user=${person}`
   const post = (path: string, body: object) =>
-    request(`${at}${path}`, { method: "POST", body: JSON.stringify(body) })
+    request(`${at}${path}`, { method: "POST", body: JSON.stringify(body), headers: { cookie } })
   const read = Effect.flatMap(request(at), ({ status, text }) =>
     status === 200
       ? Effect.map(decodeChat(JSON.parse(text)), ({ messages }) => messages)
@@ -45,6 +56,12 @@ export const chatOf = (server: { readonly url: string }, chatId: string) => {
       post(`/messages/${messageId}/stop`, { runId }),
     regenerate: (messageId: string, runId: string) =>
       post(`/messages/${messageId}/regenerate`, { runId }),
+    /** How far the stop of an answer has come, as the Stop API says it. */
+    receipt: (messageId: string) =>
+      Effect.map(
+        request(`${at}/messages/${messageId}/stop`, { headers: { cookie } }),
+        ({ text }): Receipt => JSON.parse(text)
+      ),
     /** Waits until the answer is in this state. */
     untilState: (messageId: string, state: MessageView["state"]) =>
       until(answer(messageId), (message) => message?.state === state),
@@ -55,12 +72,21 @@ export const chatOf = (server: { readonly url: string }, chatId: string) => {
 }
 
 /** A page that looks on; what it was told so far can be read at any time, also after a cut. */
-export const openPage = Effect.fnUntraced(function* (url: string, chatId: string) {
+export const openPage = Effect.fnUntraced(function* (
+  url: string,
+  chatId: string,
+  person: "ada" | "bob" = "ada"
+) {
   const { signal } = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),
     (controller) => Effect.sync(() => controller.abort())
   )
-  const events = yield* Effect.promise(() => fetch(`${url}/api/chats/${chatId}/events`, { signal }))
+  const events = yield* Effect.promise(() =>
+    fetch(`${url}/api/chats/${chatId}/events`, {
+      signal,
+      headers: { cookie: `demo-user=${person}` }
+    })
+  )
   let told = ""
   const listen = async () => {
     const decoder = new TextDecoder()

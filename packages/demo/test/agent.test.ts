@@ -74,6 +74,7 @@ const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.l
       folder: "",
       isFolderGiven: false,
       database: { _tag: "Sqlite", file: "" },
+      onDisconnect: "continue",
       speed: 1
     })
   )

@@ -85,8 +85,7 @@ layer(Demo.layer, { excludeTestServices: true, timeout: "60 seconds" })("the API
       "/messages",
       JSON.stringify({ ...valid, text: "x".repeat(100_000) })
     ],
-    ["a stop of an unknown message", 404, "/messages/unknown/stop", '{"runId":"r"}'],
-    ["a stop without a run", 400, "/messages/unknown/stop", "{}"],
+    ["a stop with a reason that is not a page's", 400, "/stop", '{"reason":"shutdown"}'],
     ["an unknown message to regenerate", 404, "/messages/unknown/regenerate", '{"runId":"r"}'],
     ["an unknown address", 404, "/nothing", "{}"]
   ]
@@ -128,6 +127,15 @@ layer(Demo.layer, { excludeTestServices: true, timeout: "60 seconds" })("the API
       assert.strictEqual(yield* getWithHost(port, "evil.example"), 403)
       assert.strictEqual(yield* getWithHost(port, `127.0.0.1:${port}`), 200)
       assert.strictEqual(yield* getWithHost(port, `localhost:${port}`), 200)
+      const stop = (headers: object) =>
+        request(`${url}/api/chats/guarded/stop`, { method: "POST", body: "{}", headers })
+      const foreign = yield* stop({ origin: "http://evil.example" })
+      assert.deepStrictEqual([foreign.status, JSON.parse(foreign.text).code], [403, "cross_site"])
+      assert.strictEqual((yield* stop({ "content-type": "text/plain" })).status, 415)
+      for (const host of ["127.0.0.1", "localhost"]) {
+        const own = { origin: `http://${host}:${port}`, "sec-fetch-site": "same-origin" }
+        assert.strictEqual((yield* stop(own)).status, 202)
+      }
       assert.deepStrictEqual(yield* chatOf({ url }, "guarded").read, [])
     })
   )
@@ -166,14 +174,63 @@ layer(Demo.layer, { excludeTestServices: true, timeout: "60 seconds" })("the API
       const chat = chatOf((yield* Demo).slow, "stopped")
       yield* chat.ask("m")
       yield* chat.untilText("m")
-      const { receipts } = JSON.parse((yield* chat.stop("m")).text)
-      assert.strictEqual(receipts[0]._tag, "Requested")
+      const { status, text } = yield* chat.stop("m")
+      assert.deepStrictEqual([status, JSON.parse(text).phase], [202, "requested"])
       assert.strictEqual((yield* chat.ask("next")).status, 202)
       const stopped = yield* chat.untilState("m", "stopped")
       yield* chat.untilText("next")
-      const { receipts: again } = JSON.parse((yield* chat.stop("m")).text)
-      assert.strictEqual(again[0]._tag, "Ended")
+      const again = yield* chat.stop("m")
+      assert.deepStrictEqual([again.status, JSON.parse(again.text).phase], [200, "ended"])
       assert.deepStrictEqual(yield* chat.answer("m"), stopped)
+    })
+  )
+
+  it.effect("stops an answer whose question is still on its way, and no other", () =>
+    Effect.gen(function* () {
+      const chat = chatOf((yield* Demo).slow, "early")
+      assert.strictEqual(JSON.parse((yield* chat.stop("m")).text).phase, "pending")
+      yield* chat.ask("m")
+      const stopped = yield* chat.untilState("m", "stopped")
+      assert.strictEqual(stopped?.text, "")
+      yield* chat.ask("next")
+      yield* chat.untilText("next")
+    })
+  )
+
+  it.effect("lets one person see what the other asked, and not stop it or have it anew", () =>
+    Effect.gen(function* () {
+      const { slow } = yield* Demo
+      const adas = chatOf(slow, "shared")
+      const bobs = chatOf(slow, "shared", "bob")
+      yield* adas.ask("m")
+      yield* bobs.untilText("m")
+      const stop = yield* bobs.stop("m")
+      assert.deepStrictEqual([stop.status, JSON.parse(stop.text).code], [403, "forbidden"])
+      assert.strictEqual((yield* bobs.post("/stop", {})).status, 403)
+      assert.strictEqual((yield* bobs.receipt("m")).phase, "none")
+      const ask = yield* bobs.ask("n")
+      assert.strictEqual(ask.status, 409)
+      assert.include(ask.text, "An answer to Ada is being written")
+      const mine = yield* bobs.ask("m")
+      assert.strictEqual(mine.status, 409)
+      assert.include(mine.text, "somebody else")
+      const some = yield* bobs.answer("m")
+      yield* bobs.untilText("m", (some?.text.length ?? 0) + 10)
+
+      assert.strictEqual((yield* adas.post("/stop", {})).status, 202)
+      yield* bobs.untilState("m", "stopped")
+      const { requested } = yield* bobs.receipt("m")
+      assert.deepStrictEqual([requested?.reason, requested?.by], ["user", "ada"])
+      const anew = yield* bobs.regenerate("m", "m-2")
+      assert.strictEqual(anew.status, 403)
+      assert.include(anew.text, "Only Ada can have this answer written anew.")
+
+      assert.strictEqual((yield* bobs.ask("n")).status, 202)
+      yield* adas.untilText("n")
+      assert.deepStrictEqual(
+        (yield* adas.read).map(({ messageId, userId }) => `${messageId} ${userId}`),
+        ["m-q ada", "m ada", "n-q bob", "n bob"]
+      )
     })
   )
 
@@ -217,6 +274,15 @@ describe("the page", () => {
         for (const part of parts) {
           assert.strictEqual((yield* request(`${url}${part}`)).status, 200, part)
         }
+        // and those parts' own
+        const main = yield* request(`${url}/main.js`)
+        for (const [, part] of main.text.matchAll(/from "\.(\/[^"]+)"/g)) {
+          assert.strictEqual((yield* request(`${url}${part}`)).status, 200, part)
+        }
+        const client = yield* request(`${url}/stop-api.js`)
+        assert.strictEqual(client.type, "text/javascript; charset=utf-8")
+        assert.include(client.text, "export const stopMessage")
+        assert.notInclude(client.text, "interface")
         assert.notInclude(index.text.replaceAll("http://www.w3.org", ""), "http")
         assert.strictEqual((yield* request(`${url}/..%2fmain.ts`)).status, 404)
       })

@@ -57,9 +57,9 @@ it.live("serves on a PostgreSQL of its own, which ends with it and keeps what wa
 
     const env = reach(folder)
     const list = yield* run("messages.ts", [], env)
-    assert.match(list.stdout, /\nm +c +\d+ s +running\n$/)
+    assert.match(list.stdout, /\nm +c +Ada +\d+ s +running\n$/)
     const stop = yield* run("stop.ts", ["m"], env)
-    assert.match(stop.stdout, /^Stopped m in \d+ ms\.\n$/, stop.stderr)
+    assert.match(stop.stdout, /^Stopped m \(Ada's\) in \d+ ms\.\n$/, stop.stderr)
 
     const second = yield* run("postgres.ts", [], { DEMO_DATA: folder, PORT: "0" })
     assert.match(second.stderr, /^npm run demo:postgres runs already, on .*\n$/)

@@ -195,7 +195,7 @@ it.live("a database that goes away is told to pages, and used again when it is b
     yield* until(Effect.sync(late), (told) => told.includes('"Chat"'))
     assert.strictEqual((yield* chat.answer("m"))?.state, "running")
     const stop = yield* run("stop.ts", ["m"], env)
-    assert.match(stop.stdout, /^Stopped m in \d+ ms\.\n$/)
+    assert.match(stop.stdout, /^Stopped m \(Ada's\) in \d+ ms\.\n$/)
     yield* chat.untilState("m", "stopped")
 
     const { password } = new URL(env.DATABASE_URL)

@@ -19,11 +19,14 @@ for (const [name, place] of places) {
         yield* chat.untilText("m")
 
         const list = yield* run("messages.ts", [], env)
-        assert.match(list.stdout, /^MESSAGE +CHAT +SINCE +STATE\nm +c +\d+ s +running\n$/)
+        assert.match(
+          list.stdout,
+          /^MESSAGE +CHAT +USER +SINCE +STATE\nm +c +Ada +\d+ s +running\n$/
+        )
 
         const stop = yield* run("stop.ts", ["m"], env)
         assert.strictEqual(stop.code, 0, stop.stderr)
-        const millis = /^Stopped m in (\d+) ms\.\n$/.exec(stop.stdout)?.[1]
+        const millis = /^Stopped m \(Ada's\) in (\d+) ms\.\n$/.exec(stop.stdout)?.[1]
         assert.isBelow(Number(millis), 1500)
         assert.strictEqual((yield* chat.answer("m"))?.state, "stopped")
 
@@ -41,7 +44,7 @@ for (const [name, place] of places) {
         yield* Effect.forEach(chats, (chat, index) => chat.untilText(`m${index}`))
         const { code, stdout } = yield* run("stop.ts", ["--all"], env)
         assert.strictEqual(code, 0)
-        assert.lengthOf(stdout.match(/^Stopped m\d in \d+ ms\.$/gm) ?? [], 3)
+        assert.lengthOf(stdout.match(/^Stopped m\d \(Ada's\) in \d+ ms\.$/gm) ?? [], 3)
       }).pipe(Effect.scoped)
     )
 
@@ -65,7 +68,7 @@ for (const [name, place] of places) {
           const again = chatOf(yield* startServer(env), "c")
           const after = yield* again.answer("m")
           assert.strictEqual(after?.state, "interrupted")
-          assert.isUndefined(after?.receipt)
+          assert.isUndefined(after?.stop)
           assert.isTrue(after?.text.startsWith(before?.text ?? "-"))
         }).pipe(Effect.scoped)
     )
@@ -128,7 +131,7 @@ for (const [name, place] of places) {
         yield* killed.signal("SIGKILL")
         yield* killed.ended
         const list = Effect.map(run("messages.ts", [], env), ({ stdout }) => stdout)
-        yield* until(list, (text) => /\nm +c +\d+ s +no sign of life for \d+ s\n$/.test(text))
+        yield* until(list, (text) => /\nm +c +Ada +\d+ s +no sign of life for \d+ s\n$/.test(text))
         const stop = yield* run("stop.ts", ["m"], env)
         assert.match(
           stop.stderr,
@@ -150,7 +153,10 @@ for (const [name, place] of places) {
         yield* killed.ended
         yield* until(other.answer("m"), (message) => (message?.silence ?? 0) >= 3)
         const list = yield* run("messages.ts", [], env)
-        assert.match(list.stdout, /(\nm +c +\d+ s +no sign of life for \d+ s|^Nothing runs\.)\n$/)
+        assert.match(
+          list.stdout,
+          /(\nm +c +Ada +\d+ s +no sign of life for \d+ s|^Nothing runs\.)\n$/
+        )
         const lost = yield* other.untilState("m", "lost")
         assert.isUndefined(lost?.silence)
         const stop = yield* run("stop.ts", ["m"], env)

@@ -1,4 +1,4 @@
-// What the page asks of the server. A refusal is an Error with a sentence for a person.
+// What the page asks of the server, beside stops. A refusal is an Error with a sentence for a person.
 
 const post = async (path, body) => {
   const response = await fetch(path, {
@@ -17,9 +17,6 @@ const messagesOf = (chatId) => `/api/chats/${encodeURIComponent(chatId)}/message
 
 /** Asks a question. The names come from here, so asking twice by mistake is asking once. */
 export const ask = (chatId, question) => post(messagesOf(chatId), question)
-
-export const stop = (chatId, { messageId, runId }) =>
-  post(`${messagesOf(chatId)}/${encodeURIComponent(messageId)}/stop`, { runId })
 
 export const regenerate = (chatId, messageId, runId) =>
   post(`${messagesOf(chatId)}/${encodeURIComponent(messageId)}/regenerate`, { runId })

@@ -1,5 +1,7 @@
 // What the page knows of the chat, and how the server's events change it.
 
+import { isOpen } from "./words.js"
+
 export const emptyChat = []
 
 /**
@@ -22,16 +24,15 @@ export const applyEvent = (messages, event) => {
   }
 }
 
-/** The messages after the answer to a stop, which may come before the event that says the same. */
-export const applyReceipt = (messages, receipt) => {
-  if (receipt._tag !== "Requested" && receipt._tag !== "Observed") return messages
-  const { ref, runId } = receipt.run
-  const message = messages.find(
-    (one) => one.messageId === ref.messageId && one.runId === runId && one.state === "running"
-  )
-  return message === undefined
-    ? messages
-    : withMessage(messages, { ...message, state: "stopping", receipt })
+/** A message with what the Stop API has said of its run, which may come before the event of it. */
+export const withReceipt = (message, receipt) => {
+  if (receipt?.requested === undefined || !isOpen(message)) return message
+  const { ended, requested } = receipt
+  if (ended === undefined && receipt.phase === "pending") return message
+  const stop = { reason: requested.reason, askedAt: Date.parse(requested.at) }
+  return ended === undefined
+    ? { ...message, state: "stopping", stop }
+    : { ...message, state: ended.outcome, stop: { ...stop, endedAt: Date.parse(ended.at) } }
 }
 
 const withMessage = (messages, message) => {

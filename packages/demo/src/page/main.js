@@ -1,9 +1,13 @@
 // The page: what it shows is what the server says, and what the person does goes to the server.
 
 import * as api from "./api.js"
-import { applyEvent, applyReceipt, emptyChat } from "./chat-state.js"
+import { openedChat } from "./chat-name.js"
+import { applyEvent, emptyChat, withReceipt } from "./chat-state.js"
 import { openEvents } from "./connection.js"
 import { makeMessageView, setText } from "./message-view.js"
+import { openSwitch } from "./people.js"
+import { watchReach } from "./reach.js"
+import { refusalInWords, stopRun } from "./stopping.js"
 import { announcement, isBlank, isOpen, tooLong } from "./words.js"
 
 const find = (id) => document.getElementById(id)
@@ -15,15 +19,15 @@ const list = find("messages")
 
 let chatId
 let events
+let told = emptyChat
 let messages = emptyChat
+let receipts = new Map()
 let views = new Map()
 let announced
 let known = false
-let heardAt = performance.now()
-let silent
-let isDatabaseAway = false
 let sending
 let stopping
+let refused
 let swappedAt = -Infinity
 
 // ---------------------------------------------------------------------------------------------
@@ -32,37 +36,41 @@ let swappedAt = -Infinity
 
 const running = () => messages.findLast(({ state }) => state === "running")
 
-const show = (next) => {
+// What can be stopped: from the moment it is sent, before the server has said a word of it.
+const inHand = () => sending ?? running()
+
+const show = (next = told) => {
   // Whoever has scrolled up reads; they are not pulled down again.
   const follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60
-  messages = next
+  told = next
+  messages = told.map((message) => withReceipt(message, receipts.get(message.runId)))
   const mayRegenerate = running() === undefined
-  for (const message of messages) viewOf(message).update(asKnown(message), { mayRegenerate })
+  for (const [index, message] of messages.entries()) {
+    const { root, update } = viewOf(message)
+    // Two people may write at the same time, and hear of each other's messages in another order.
+    if (list.children[index] !== root) list.insertBefore(root, list.children[index] ?? null)
+    update(reach.asKnown(message), { mayRegenerate })
+  }
   find("welcome").hidden = !known || messages.length > 0
+  // What was refused is of interest while there is something to stop.
+  if (refused !== undefined && inHand()?.runId !== refused) showProblem()
   showButtons()
   announce()
   if (follow) scroller.scrollTop = scroller.scrollHeight
 }
 
-// From when the server went until it tells of the chat again, for which it needs the database, nobody
-// knows whether it still writes: only when it last did.
-const asKnown = (message) =>
-  silent !== undefined && isOpen(message)
-    ? { ...message, silence: Math.max(1, Math.floor((performance.now() - heardAt) / 1000)) }
-    : message
+const reach = watchReach(() => show())
 
 const viewOf = (message) => {
   const present = views.get(message.messageId)
   if (present !== undefined) return present
   const view = makeMessageView(message, { onRegenerate: () => void regenerate(message.messageId) })
   views.set(message.messageId, view)
-  list.append(view.root)
   return view
 }
 
 const showButtons = () => {
-  // From the moment it is sent, before the server has said a word of it.
-  const target = sending ?? running()
+  const target = inHand()
   if ((target === undefined) === sendButton.hidden) swappedAt = performance.now()
   stopButton.hidden = target === undefined
   stopButton.disabled = target !== undefined && target.runId === stopping
@@ -91,23 +99,7 @@ const announce = () => {
 const showProblem = (problem) => {
   find("problem").textContent = problem ?? ""
   find("problem").hidden = problem === undefined
-}
-
-const showReachable = (reachable) => {
-  if (!reachable) silent ??= setInterval(() => show(messages), 1000)
-  else if (silent === undefined) heardAt = performance.now()
-  document.body.classList.toggle("unreachable", !reachable)
-  const away = !reachable ? "server" : isDatabaseAway ? "database" : undefined
-  setText(
-    find("connection"),
-    away === undefined ? "" : `The ${away} does not answer. Trying again…`
-  )
-  find("connection").hidden = away === undefined
-}
-
-const showDatabase = (answers) => {
-  isDatabaseAway = !answers
-  showReachable(true)
+  refused = undefined
 }
 
 const fitText = () => {
@@ -122,7 +114,7 @@ const fitText = () => {
 
 const send = async () => {
   const value = text.value.trim()
-  if (!maySend() || sending !== undefined || running()) return
+  if (!maySend() || inHand() !== undefined) return
   const question = {
     questionId: api.newId("question"),
     messageId: api.newId("answer"),
@@ -140,7 +132,7 @@ const send = async () => {
 }
 
 const regenerate = async (messageId) => {
-  if (sending !== undefined || running()) return
+  if (inHand() !== undefined) return
   const runId = api.newId("run")
   focusText()
   await begin({ messageId, runId, asked: api.regenerate(chatId, messageId, runId) }, (error) =>
@@ -176,24 +168,36 @@ const seen = ({ runId }) =>
   })
 
 const stop = async () => {
-  const target = sending ?? running()
+  const target = inHand()
   if (target === undefined || stopping === target.runId) return
-  stopping = target.runId
+  const { asked, messageId, runId } = target
+  stopping = runId
   showProblem()
   showButtons()
-  try {
-    // A stop may not overtake the question it is meant for.
-    await target.asked
-    const { receipts } = await api.stop(chatId, target)
-    show(receipts.reduce(applyReceipt, messages))
-  } catch (error) {
-    stopping = undefined
-    if (target.asked === undefined || running()) {
-      showProblem(`The stop could not be asked. ${error.message} Press Stop again.`)
-    }
-  }
-  showButtons()
   focusText()
+  try {
+    await stopRun(
+      { asked, chatId, messageId, runId },
+      {
+        onReceipt: (receipt) => {
+          receipts.set(runId, receipt)
+          if (refused === runId) showProblem()
+          show()
+        },
+        onRetry: ({ message }) => showRefusal(runId, `${message} Trying to stop it again…`)
+      }
+    )
+  } catch (error) {
+    if (stopping === runId) stopping = undefined
+    showRefusal(runId, refusalInWords(error, target.userId))
+    showButtons()
+  }
+}
+
+const showRefusal = (runId, problem) => {
+  if (inHand()?.runId !== runId) return
+  showProblem(problem)
+  refused = runId
 }
 
 // On a touch screen the focus would bring up the keyboard.
@@ -205,47 +209,45 @@ const focusText = () => {
 // which chat
 // ---------------------------------------------------------------------------------------------
 
-// What the server would refuse as the id of a chat names none: the rule of the library's ids.
-const readName = (encoded) => {
-  try {
-    const name = decodeURIComponent(encoded)
-    return /^[^\p{C}\p{Zl}\p{Zp}"'`]{1,255}$/u.test(name) ? name : undefined
-  } catch {
-    return undefined
-  }
-}
-
 const openChat = () => {
-  const named = readName(location.hash.slice(1))
-  chatId = named ?? readName(localStorage.getItem("chat") ?? "") ?? api.newId("chat")
-  localStorage.setItem("chat", chatId)
-  if (named !== chatId) history.replaceState(null, "", `#${encodeURIComponent(chatId)}`)
-  events?.close()
+  chatId = openedChat()
   views = new Map()
+  receipts = new Map()
   announced = undefined
   known = false
-  isDatabaseAway = false
   sending = undefined
   list.replaceChildren()
   show(emptyChat)
   showProblem()
+  listen()
+  focusText()
+}
+
+const listen = () => {
+  events?.close()
   events = openEvents(chatId, {
     onEvent: (event) => {
-      if (event._tag === "Database") return showDatabase(event.answers)
-      const next = applyEvent(messages, event)
+      if (event._tag === "Database") return reach.database(event.answers)
+      const next = applyEvent(told, event)
       if (next === undefined) return events.reload()
       if (event._tag === "Chat") {
         forget(next)
-        clearInterval(silent)
-        silent = undefined
-        showDatabase(true)
+        reach.told()
         known = true
       }
       show(next)
     },
-    onReachable: showReachable
+    onReachable: reach.server
   })
-  focusText()
+}
+
+// What was on its way is the other person's.
+const changePerson = () => {
+  sending = undefined
+  stopping = undefined
+  showProblem()
+  show()
+  listen()
 }
 
 const forget = (next) => {
@@ -285,9 +287,10 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !event.isComposing) void stop()
 })
 find("suggestions").addEventListener("click", ({ target }) => {
-  if (!(target instanceof HTMLButtonElement) || sending !== undefined || running()) return
+  if (!(target instanceof HTMLButtonElement) || inHand() !== undefined) return
   text.value = target.textContent.trim()
   void send()
 })
 
+openSwitch(changePerson)
 openChat()

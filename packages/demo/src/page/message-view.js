@@ -1,5 +1,6 @@
 // One message on the page. Elements stay and their texts change, so nothing flickers or jumps.
 
+import { me, nameOf } from "./people.js"
 import { isOpen, stateInWords } from "./words.js"
 
 const element = (name, className, ...children) => {
@@ -21,8 +22,18 @@ export const makeMessageView = ({ role }, { onRegenerate }) => {
   const body = element("div", "body")
   const root = element("li", `message ${role}`, body)
   if (role === "user") {
-    root.prepend(element("span", "unseen", "You:"))
-    return { root, update: (message) => setText(textAt(body, 0), message.text) }
+    const author = element("span", "unseen")
+    root.prepend(author)
+    return {
+      root,
+      update: (message) => {
+        const isTheirs = message.userId !== undefined && message.userId !== me()
+        root.classList.toggle("theirs", isTheirs)
+        author.className = isTheirs ? "author" : "unseen"
+        setText(author, isTheirs ? nameOf(message.userId) : "You:")
+        setText(textAt(body, 0), message.text)
+      }
+    }
   }
 
   const status = element("div", "status")
@@ -43,7 +54,7 @@ export const makeMessageView = ({ role }, { onRegenerate }) => {
       updateBody(body, message)
       status.className = `status ${message.state} ${message.silence === undefined ? "" : "silent"}`
       setText(words, stateInWords(message))
-      again.hidden = isOpen(message)
+      again.hidden = isOpen(message) || message.userId !== me()
       again.disabled = !mayRegenerate
       setText(name, message.messageId)
       name.title = `npm run stop -- ${message.messageId}`

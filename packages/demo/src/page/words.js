@@ -20,21 +20,18 @@ const words = {
     silence === undefined ? "Writing…" : `No sign of life for ${age(silence)}`,
   stopping: ({ silence }) =>
     silence === undefined ? "Stopping…" : `Stopping, but no sign of life for ${age(silence)}`,
-  stopped: ({ receipt }) => {
-    const time = tookOf(receipt)
-    return time === undefined ? "Stopped" : `Stopped after ${duration(time)}`
+  stopped: ({ stop }) => {
+    if (stop?.reason === "disconnect") return "Stopped, because its page was closed"
+    return stop?.endedAt === undefined
+      ? "Stopped"
+      : `Stopped after ${duration(stop.endedAt - stop.askedAt)}`
   },
-  completed: ({ receipt }) =>
-    receipt?._tag === "TooLate" ? "Finished before the stop was seen" : "",
+  completed: ({ stop }) => (stop === undefined ? "" : "Finished before the stop was seen"),
   interrupted: () => "Interrupted by shutdown",
   failed: () => "Failed",
   abandoned: () => "Given up: it did not end when it was stopped",
   lost: () => "Lost: its process died or was cut off"
 }
-
-/** Both times of a receipt are by the store's clock, so they may be subtracted. */
-const tookOf = (receipt) =>
-  receipt?._tag === "Ended" ? receipt.endedAt - receipt.request.userAbortedAt : undefined
 
 /** The state of a message in words; empty if there is nothing to say. */
 export const stateInWords = (message) => words[message.state](message)

@@ -1,0 +1,29 @@
+// Stopping, by the Stop API alone.
+
+import { me, nameOf } from "./people.js"
+import { isFinal, stopEvents, stopMessage } from "./stop-api.js"
+
+/**
+ * Asks for the stop of one run, and tells how far it comes, up to its end. The page makes the names
+ * of what it asks for, so a stop may overtake its question: it waits for that run and no other.
+ *
+ * Rejects if the stop could not be asked. What cannot be followed the chat's own events tell.
+ */
+export const stopRun = async ({ asked, ...run }, { onReceipt, onRetry }) => {
+  const at = { baseUrl: "/api", ...run }
+  const receipt = await stopMessage({ ...at, onRetry })
+  onReceipt(receipt)
+  if (isFinal(receipt)) return
+  try {
+    await asked
+    for await (const next of stopEvents(at)) onReceipt(next)
+  } catch {
+    // The question was refused, or nothing is known of its run yet.
+  }
+}
+
+/** Why there is no stop of somebody's answer, for a person. */
+export const refusalInWords = ({ code, message }, userId) =>
+  code === "forbidden" && userId !== undefined && userId !== me()
+    ? `Only ${nameOf(userId)} can stop this answer.`
+    : `The stop could not be asked. ${message} Press Stop again.`
