@@ -83,6 +83,9 @@ describe("a stop", () => {
       assert.strictEqual(superseded.status, 200)
       assert.strictEqual((yield* jsonOf(superseded))["phase"], "superseded")
       assert.isUndefined((yield* stops.record(newer))?.request)
+      const now = yield* jsonOf(yield* stops.send("GET", `${pathsOf(older).stop}?runId=older`, ada))
+      assert.strictEqual(now["runId"], "older")
+      assert.strictEqual(now["phase"], "superseded")
     }).pipe(Effect.scoped)
   )
 
@@ -190,6 +193,8 @@ describe("a stop", () => {
         yield* Effect.all([post(a.stop), post(soon.chat), post(b.stop)]),
         [202, 202, 202]
       )
+      // no repetition of the one that waits in another chat
+      assert.strictEqual(yield* post(pathsOf(runOf({ chatId: "later" })).chat), 429)
       const refused = yield* stops.send("POST", c.stop, ada)
       assert.strictEqual(refused.status, 429)
       assert.isAbove(Number(refused.headers.get("retry-after")), 3000)

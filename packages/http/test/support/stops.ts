@@ -75,14 +75,20 @@ export const Services = (repo?: MessageRepoOptions) =>
     Layer.provideMerge(StoreFaults.layer(MessageStore.layerMemory()))
   )
 
-type Options = Partial<StopServer.StopServerOptions> & { readonly repo?: MessageRepoOptions }
+type Options = Partial<StopServer.StopServerOptions> & {
+  readonly repo?: MessageRepoOptions
+  readonly policy?: Layer.Layer<StopPolicy>
+  readonly actors?: Layer.Layer<CurrentActor>
+}
 
 /** The API as a function, closed with the scope; `more` is provided beside its services. */
 export const openStops = Effect.fnUntraced(function* (
-  { repo, ...options }: Options = {},
+  { actors, policy, repo, ...options }: Options = {},
   more: (repo: Layer.Layer<MessageRepo>) => Layer.Layer<never> = () => Layer.empty
 ) {
-  const services = yield* Layer.build(Services(repo))
+  const services = yield* Layer.build(
+    Layer.mergeAll(Services(repo), policy ?? Layer.empty, actors ?? Layer.empty)
+  )
   const beside = more(Layer.succeed(MessageRepo, Context.get(services, MessageRepo)))
   const faults = Context.get(services, StoreFaults)
   const { handler } = yield* Effect.acquireRelease(

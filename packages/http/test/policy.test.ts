@@ -1,0 +1,183 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
+import { CurrentActor } from "effect-cancellation-http/CurrentActor"
+import { Unavailable } from "effect-cancellation-http/Problem"
+import { StopPolicy } from "effect-cancellation-http/StopPolicy"
+import { jsonOf, openStops, pathsOf, runOf } from "./support/stops.ts"
+
+const ada = { as: "ada" }
+const run = runOf()
+
+const routes = [
+  ["POST", pathsOf(run).chat],
+  ["POST", pathsOf(run).stop],
+  ["GET", pathsOf(run).stop],
+  ["GET", pathsOf(run).events]
+] as const
+
+describe("a policy", () => {
+  it.live("is asked of a run of the actor's company, with what is to be done", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const policy = StopPolicy.layer((actor, { run: { ref, runId } }, action) =>
+        Effect.sync(() => {
+          asked.push(`${actor.userId} ${action} ${ref.companyId} ${ref.userId} ${runId}`)
+          return "allow"
+        })
+      )
+      const stops = yield* openStops({ policy })
+      yield* stops.start(run, runOf({}, { companyId: "globex", userId: "eve" }))
+      for (const [method, path] of routes) yield* stops.send(method, path, { as: "carl" })
+      assert.deepStrictEqual(asked, [
+        "carl stop acme ada run-1",
+        "carl stop acme ada run-1",
+        "carl read acme ada run-1",
+        "carl read acme ada run-1"
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  const decisions: ReadonlyArray<
+    readonly [what: string, layer: Layer.Layer<StopPolicy>, answer: string]
+  > = [
+    ["forbids", StopPolicy.layer(() => Effect.succeed("forbid")), "403 forbidden"],
+    [
+      "cannot decide now",
+      StopPolicy.layer(() => Effect.fail(new Unavailable({ retryAfter: 7 }))),
+      "503 unavailable"
+    ],
+    ["has a defect", StopPolicy.layer(() => Effect.die("broken")), "500 internal_error"]
+  ]
+  for (const [what, policy, answer] of decisions) {
+    it.live(`that ${what} lets nothing through: ${answer}`, () =>
+      Effect.gen(function* () {
+        const stops = yield* openStops({ policy })
+        yield* stops.start(run)
+        for (const [method, path] of routes) {
+          const response = yield* stops.send(method, path, ada)
+          const { code } = yield* jsonOf(response)
+          assert.strictEqual(`${response.status} ${String(code)}`, answer)
+          if (response.status === 503) {
+            assert.strictEqual(response.headers.get("retry-after"), "7")
+          }
+        }
+        assert.isUndefined((yield* stops.record(run))?.request)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.live("is asked of each run in a chat, and one that is hidden is not heard of", () =>
+    Effect.gen(function* () {
+      const hidden = runOf({ messageId: "hidden" })
+      const stops = yield* openStops({
+        policy: StopPolicy.layer((_, { run: { ref } }) =>
+          Effect.succeed(ref.messageId === "hidden" ? "hide" : "allow")
+        )
+      })
+      yield* stops.start(hidden, run)
+      const { receipts } = yield* jsonOf(yield* stops.send("POST", pathsOf(run).chat, ada))
+      assert.lengthOf(receipts as ReadonlyArray<unknown>, 1)
+      assert.notInclude(JSON.stringify(receipts), "hidden")
+      assert.isUndefined((yield* stops.record(hidden))?.request)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("an actor", () => {
+  it.live("whose ids are none is nobody", () =>
+    Effect.gen(function* () {
+      for (const ids of [{ userId: 'a"b' }, { userId: "" }, { userId: "a", companyId: "x\n" }]) {
+        const stops = yield* openStops({ actors: CurrentActor.layer(() => Effect.succeed(ids)) })
+        assert.strictEqual((yield* stops.send("GET", pathsOf(run).stop)).status, 401)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("without a company is of the tenant default, and of no other", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({
+        actors: CurrentActor.layer(() => Effect.succeed({ userId: "ada" })),
+        policy: StopPolicy.layer(() => Effect.succeed("allow"))
+      })
+      yield* stops.start(run)
+      assert.strictEqual((yield* stops.send("GET", pathsOf(run).stop)).status, 404)
+      yield* stops.start(runOf({}, { userId: "bob" }))
+      assert.strictEqual((yield* stops.send("GET", pathsOf(run).stop)).status, 200)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of two messages of one name is meant to have the own one", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops()
+      const own = runOf({}, { companyId: "acme", userId: "root" })
+      yield* stops.start(run, own)
+      yield* stops.send("POST", pathsOf(run).stop, { as: "root" })
+      assert.isUndefined((yield* stops.record(run))?.request)
+      assert.isDefined((yield* stops.record(own))?.request)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("whose refs have no user is waited for under none", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({ ownerOf: () => undefined })
+      const unowned = runOf({}, { companyId: "acme" })
+      yield* stops.send("POST", pathsOf(unowned).stop, ada)
+      yield* stops.start(unowned)
+      assert.strictEqual((yield* stops.record(unowned))?.request?.requestedBy, "ada")
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a policy or a login that never answers", () => {
+  const never = Deferred.makeUnsafe<void>()
+  const hangs: ReadonlyArray<
+    readonly [
+      what: string,
+      seconds: number,
+      (reached: Effect.Effect<unknown>) => Parameters<typeof openStops>[0]
+    ]
+  > = [
+    [
+      "a policy",
+      5,
+      (reached) => ({
+        policy: StopPolicy.layer(() =>
+          reached.pipe(Effect.andThen(Deferred.await(never)), Effect.as("allow"))
+        )
+      })
+    ],
+    [
+      "a login",
+      10,
+      (reached) => ({
+        actors: CurrentActor.layer(() =>
+          reached.pipe(Effect.andThen(Deferred.await(never)), Effect.as({ userId: "ada" }))
+        )
+      })
+    ]
+  ]
+  for (const [what, seconds, options] of hangs) {
+    it.effect(`${what} is given up after ${seconds} seconds, and nothing is stopped`, () =>
+      Effect.gen(function* () {
+        const clock = yield* Clock.Clock
+        const reached = yield* Deferred.make<void>()
+        const stops = yield* openStops(options(Deferred.succeed(reached, undefined)), () =>
+          Layer.succeed(Clock.Clock, clock)
+        )
+        yield* stops.start(run)
+        const asking = yield* Effect.forkChild(stops.send("POST", pathsOf(run).stop, ada))
+        yield* Deferred.await(reached)
+        yield* TestClock.adjust(`${seconds} seconds`)
+        const response = yield* Fiber.join(asking)
+        assert.strictEqual(response.status, 503)
+        assert.strictEqual((yield* jsonOf(response))["code"], "unavailable")
+        assert.isUndefined((yield* stops.record(run))?.request)
+      }).pipe(Effect.scoped)
+    )
+  }
+})
