@@ -104,14 +104,22 @@ export const makeStopping = (options: {
     }
   }
 
+  // What changes nothing is free.
+  const pay = Effect.fnUntraced(function* (
+    actor: Person,
+    target: StopTarget,
+    before: RunRecord | undefined
+  ) {
+    const isNew = before === undefined ? !(yield* limit.isWaiting(actor, target)) : isOpen(before)
+    if (isNew) yield* limit.spend(actor)
+  })
+
   const ask = Effect.fnUntraced(function* (
     actor: Person,
     target: StopTarget,
     { note, reason = "user" }: StopChatBody,
     before: RunRecord | undefined
   ) {
-    const isNew = before === undefined ? !(yield* limit.isWaiting(actor, target)) : isOpen(before)
-    if (isNew) yield* limit.spend(actor)
     const intent = StopIntent.make({
       reason,
       requestedBy: actor.userId,
@@ -163,6 +171,7 @@ export const makeStopping = (options: {
       body.runId === undefined
         ? StopTarget.cases.Message.make({ ref })
         : StopTarget.cases.Run.make({ run: Run.make({ ref, runId: body.runId }) })
+    yield* pay(actor, target, found?.record)
     return yield* ask(actor, target, body, found?.record)
   })
 
@@ -177,8 +186,11 @@ export const makeStopping = (options: {
     if (seen.length > 0 && allowed.length === 0) return yield* new Forbidden(noStopping)
     if (allowed.length === 0) {
       const target = StopTarget.cases.Chat.make({ ...ownPlace(actor), chatId })
+      yield* pay(actor, target, undefined)
       return yield* ask(actor, target, body, undefined)
     }
+    // One press is one stop, however many runs it ends: none of them is refused halfway.
+    if (allowed.some(({ record }) => isOpen(record))) yield* limit.spend(actor)
     const stopped = yield* Effect.forEach(
       allowed,
       ({ record }) => ask(actor, StopTarget.cases.Run.make({ run: record.run }), body, record),
