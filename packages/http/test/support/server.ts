@@ -1,0 +1,76 @@
+// The Stop API behind real sockets, with everything counted that a client could leave behind.
+import { NodeHttpServer } from "@effect/platform-node"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import type { MessageRepoOptions, Run } from "effect-cancellation"
+import { StoreFaults } from "effect-cancellation-testing"
+import * as StopServer from "effect-cancellation-http/StopServer"
+import { HttpRouter } from "effect/http"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { makeCount } from "./count.ts"
+import { page, Services } from "./stops.ts"
+
+type Options = Partial<StopServer.StopServerOptions> & { readonly repo?: MessageRepoOptions }
+
+/** A server on a port of its own, closed with the scope. */
+export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Options = {}) {
+  const services = yield* Layer.build(Services(repo))
+  const faults = Context.get(services, StoreFaults)
+  const fibers = makeCount()
+  const connections = makeCount()
+  const server = createServer()
+  // Counted at the socket, so that one which Node has forgotten is counted too.
+  server.on("connection", (socket) => {
+    connections.add(1)
+    socket.once("close", () => connections.add(-1))
+  })
+  const Stops = StopServer.layer({ allowedOrigins: [page], tick: "10 millis", ...options })
+  yield* HttpRouter.serve(Stops, {
+    disableListenLog: true,
+    disableLogger: true,
+    routerConfig: { maxParamLength: StopServer.maxParamLength }
+  }).pipe(
+    Layer.provide(Layer.succeedContext(services)),
+    Layer.provide(
+      NodeHttpServer.layer(() => server, {
+        port: 0,
+        host: "127.0.0.1",
+        gracefulShutdownTimeout: "1 millis"
+      })
+    ),
+    Layer.provide(Logger.layer([])),
+    Layer.build,
+    Effect.provideService(Metric.FiberRuntimeMetrics, {
+      recordFiberStart: () => fibers.add(1),
+      recordFiberEnd: () => fibers.add(-1)
+    })
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      server.closeAllConnections()
+    })
+  )
+  const before = yield* fibers.now
+  return {
+    server,
+    port: (server.address() as AddressInfo).port,
+    faults,
+    connections,
+    /** Fibers of requests and of what they began. */
+    fibers,
+    /** Waits until nothing is left of any request: neither a connection nor a fiber. */
+    nothingLeft: Effect.gen(function* () {
+      yield* connections.atMost(0)
+      yield* fibers.atMost(before)
+      const known = yield* Effect.callback<number>((resume) => {
+        server.getConnections((_, number) => resume(Effect.succeed(number)))
+      })
+      if (known > 0) return yield* Effect.die(new Error(`The server knows of ${known} connections`))
+    }),
+    start: (...runs: ReadonlyArray<Run>) => Effect.orDie(faults.store.startRuns(runs))
+  }
+})
