@@ -260,6 +260,21 @@ describe("waiting for a stop", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("of a chat answers 202 while one of its runs goes on", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({ maxWait: "50 millis" })
+      const one = runOf({ messageId: "one" })
+      yield* stops.start(one, runOf({ messageId: "two" }))
+      yield* stops.send("POST", pathsOf(one).chat, ada)
+      yield* stops.advance(one, "observed")
+      const response = yield* stops.send("POST", pathsOf(one).chat, {
+        ...ada,
+        body: { wait: "observed" }
+      })
+      assert.strictEqual(response.status, 202)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("for a run that has not begun follows it when it begins", () =>
     Effect.gen(function* () {
       const stops = yield* openStops()
@@ -315,6 +330,19 @@ describe("the events of a stop", () => {
         (yield* Fiber.join(told)).map(({ phase }) => phase),
         ["none", "requested", "observed", "ended"]
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("tell at once of a stop that is asked here, however seldom they look", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({ idleTick: "1 hour" })
+      const run = runOf()
+      yield* stops.start(run)
+      const response = yield* stops.send("GET", pathsOf(run).events, ada)
+      const told = yield* Effect.forkChild(eventsOf(response))
+      yield* stops.send("POST", pathsOf(run).stop, ada)
+      yield* stops.advance(run, "stopped")
+      assert.strictEqual((yield* Fiber.join(told)).at(-1)?.["phase"], "ended")
     }).pipe(Effect.scoped)
   )
 
