@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Duration from "effect/Duration"
@@ -99,7 +100,7 @@ describe("all who follow receipts", () => {
       assert.strictEqual(yield* looks, 5)
       // elsewhere, so that only the next look tells of it
       yield* stop(run)
-      yield* TestClock.adjust("2 seconds")
+      yield* TestClock.adjust("250 millis")
       assert.strictEqual(yield* looks, 6)
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* looks, 10)
@@ -117,11 +118,27 @@ describe("all who follow receipts", () => {
       const { followers, looks, stop } = yield* open
       const run = runOf()
       yield* follow(followers, run)
-      yield* TestClock.adjust("100 millis")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* looks, 1)
       yield* stop(run)
       yield* followers.hurry(run.ref)
       yield* TestClock.adjust("250 millis")
-      assert.strictEqual(yield* looks, 1)
+      assert.strictEqual(yield* looks, 2)
+    }).pipe(Effect.scoped, Effect.provide(Store))
+  )
+
+  it.effect("look soon at who has just come, for whom a stop may have been asked meanwhile", () =>
+    Effect.gen(function* () {
+      const { followers, stop, store } = yield* open
+      const run = runOf()
+      const [seen] = yield* store.startRuns([run])
+      yield* stop(run)
+      const fiber = yield* Effect.forkChild(
+        followers.follow({ ref: run.ref, runId: run.runId }, seen).pipe(Stream.runHead),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("250 millis")
+      assert.isTrue(Option.isSome(yield* Fiber.join(fiber)))
     }).pipe(Effect.scoped, Effect.provide(Store))
   )
 
@@ -143,16 +160,20 @@ describe("all who follow receipts", () => {
 
   it.effect("go on after an outage of the store", () =>
     Effect.gen(function* () {
-      const { faults, followers, store } = yield* open
+      const { faults, followers, looks, stop, store } = yield* open
       const run = runOf()
       const fiber = yield* follow(followers, run)
+      yield* stop(run)
+      yield* TestClock.adjust("2 seconds")
+      const before = yield* looks
       yield* faults.set({ findRuns: Fault.fail })
       yield* TestClock.adjust("1 minute")
+      // an outage is not made longer by asking often
+      assert.isAtMost((yield* looks) - before, 31)
       yield* faults.heal
       yield* store.advanceRuns([{ run, to: "completed" }])
       yield* TestClock.adjust("2 seconds")
-      const [last] = yield* Fiber.join(fiber)
-      assert.strictEqual(last?.outcome, "completed")
+      assert.strictEqual((yield* Fiber.join(fiber)).at(-1)?.outcome, "completed")
     }).pipe(Effect.scoped, Effect.provide(Store))
   )
 

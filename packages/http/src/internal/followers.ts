@@ -87,7 +87,8 @@ export const makeFollowers = (options: {
         return
       }
       hurried = Deferred.makeUnsafe()
-      const isShort = isHurry()
+      // A store that is away is not asked more often because somebody waits.
+      const isShort = !isAway && isHurry()
       const isDue = yield* Effect.raceFirst(
         Effect.as(Effect.sleep(isShort ? tick : idleTick), true),
         // Short ticks are not begun anew by it, or those who come would hold up those who wait.
@@ -116,7 +117,8 @@ export const makeFollowers = (options: {
             queue: yield* Queue.unbounded<RunRecord, Cause.Done>(),
             seen,
             missing: 0,
-            isInHurry: seen === undefined || isStopping(seen)
+            // Between how it was seen and now a stop may have been asked.
+            isInHurry: true
           }
           yield* Effect.acquireRelease(join(follower), () =>
             Effect.sync(() => followers.delete(follower))
@@ -151,7 +153,9 @@ const tell = (follower: Follower, records: ReadonlyArray<RunRecord>): void => {
     wanted === undefined ? current : run.runId === wanted
   )
   if (record === undefined) {
-    if (seen !== undefined && ++follower.missing >= 2) Queue.endUnsafe(queue)
+    if (seen === undefined) return
+    follower.isInHurry = false
+    if (++follower.missing >= 2) Queue.endUnsafe(queue)
     return
   }
   follower.missing = 0
