@@ -12,6 +12,7 @@ import {
   RunQuery,
   type RunRecord
 } from "effect-cancellation"
+import type { RateLimiter } from "effect/persistence"
 import { StoreFaults } from "effect-cancellation-testing"
 import { type ActorInput, CurrentActor } from "effect-cancellation-http/CurrentActor"
 import { Unauthenticated } from "effect-cancellation-http/Problem"
@@ -79,11 +80,12 @@ type Options = Partial<StopServer.StopServerOptions> & {
   readonly repo?: MessageRepoOptions
   readonly policy?: Layer.Layer<StopPolicy>
   readonly actors?: Layer.Layer<CurrentActor>
+  readonly limiter?: Layer.Layer<RateLimiter.RateLimiter>
 }
 
 /** The API as a function, closed with the scope; `more` is provided beside its services. */
 export const openStops = Effect.fnUntraced(function* (
-  { actors, policy, repo, ...options }: Options = {},
+  { actors, limiter, policy, repo, ...options }: Options = {},
   more: (repo: Layer.Layer<MessageRepo>) => Layer.Layer<never> = () => Layer.empty
 ) {
   const services = yield* Layer.build(
@@ -95,7 +97,7 @@ export const openStops = Effect.fnUntraced(function* (
     Effect.sync(() =>
       StopServer.toWebHandler(
         { allowedOrigins: [page], tick: "10 millis", ...options },
-        Layer.merge(Layer.succeedContext(services), beside)
+        Layer.mergeAll(Layer.succeedContext(services), beside, limiter ?? Layer.empty)
       )
     ),
     ({ dispose }) => Effect.promise(dispose)
