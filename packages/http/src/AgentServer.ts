@@ -33,7 +33,7 @@ export interface AgentServerOptions {
    * a `MessageRepo`; if you set that, set this too.
    */
   readonly sweepAfter?: Duration.Input | undefined
-  /** After this a call to the store is answered with 503. Default 5 seconds. */
+  /** After this a call to the store is answered with 503. Default 4 seconds: agents wait for 5. */
   readonly storeTimeout?: Duration.Input | undefined
   /** How often a stream of hints says that it is alive. Default 15 seconds. */
   readonly keepAlive?: Duration.Input | undefined
@@ -141,7 +141,7 @@ const settingsOf = Effect.fnUntraced(function* (
     maxBody: yield* countOf("maxBody", options.maxBody ?? 4 * 1024 * 1024),
     maxLeaseTtl: yield* timeOf("maxLeaseTtl", options.maxLeaseTtl ?? "10 minutes"),
     sweepAfter: yield* pauseOf("sweepAfter", options.sweepAfter ?? "30 seconds"),
-    storeTimeout: yield* timeOf("storeTimeout", options.storeTimeout ?? "5 seconds"),
+    storeTimeout: yield* timeOf("storeTimeout", options.storeTimeout ?? "4 seconds"),
     keepAlive: yield* timeOf("keepAlive", options.keepAlive ?? "15 seconds"),
     maxHints: yield* timeOf("maxHints", options.maxHints ?? "10 minutes"),
     capacity: yield* countOf("maxUnread", options.maxUnread ?? 1000)

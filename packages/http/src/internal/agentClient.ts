@@ -1,6 +1,6 @@
 /**
- * Sends requests to an Agent API: with the token, not before the server wants them, each ended with
- * its scope.
+ * Sends requests to an Agent API: with the token, not before the server wants them, and none longer
+ * than somebody waits for it.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -42,7 +42,6 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
   })
 
   const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
-    yield* gate.pass
     const token = yield* tokens.get
     const response = yield* sendWith(request, token)
     if (response.status !== 401) return response

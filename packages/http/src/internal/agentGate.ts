@@ -2,7 +2,6 @@
  * No request is sent before the time until which the server wants to be left alone.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpClientResponse } from "effect/http"
 
@@ -13,13 +12,13 @@ export interface AgentGate {
   readonly saw: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<void>
 }
 
-/** Longer would leave agents blind for no more than a slip in a proxy. */
-const longest = Duration.toMillis("5 minutes")
+/** In milliseconds. Longer would leave agents blind for no more than a slip in a proxy. */
+const longest = 300_000
 
 export const makeAgentGate = (): AgentGate => {
-  let opensAt = 0
+  let opensAt = Number.NEGATIVE_INFINITY
 
-  const pass: Effect.Effect<void> = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  const pass: Effect.Effect<void> = Effect.flatMap(elapsed, (now) =>
     // Again after it, since an answer that came meanwhile may have closed it for longer.
     now >= opensAt ? Effect.void : Effect.andThen(Effect.sleep(opensAt - now), pass)
   )
@@ -29,12 +28,16 @@ export const makeAgentGate = (): AgentGate => {
     saw: ({ headers, status }) =>
       status !== 429 && status !== 503
         ? Effect.void
-        : Effect.map(Clock.currentTimeMillis, (now) => {
-            const pause = pauseOf(headers["retry-after"], headers["date"], now)
-            opensAt = Math.max(opensAt, now + Math.min(pause, longest))
+        : Effect.gen(function* () {
+            const wallTime = yield* Clock.currentTimeMillis
+            const pause = pauseOf(headers["retry-after"], headers["date"], wallTime)
+            opensAt = Math.max(opensAt, (yield* elapsed) + Math.min(pause, longest))
           })
   }
 }
+
+// Of a clock that nobody sets.
+const elapsed = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
 // Seconds, or a date, which is the server's own: its clock may not be this one's.
 const pauseOf = (retryAfter: string | undefined, date: string | undefined, now: number): number => {

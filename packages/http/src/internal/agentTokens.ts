@@ -1,9 +1,10 @@
 /**
  * The token of an agent: asked once for all who need it, and anew when the server refuses it.
  */
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import { AgentTrouble } from "./agentTrouble.ts"
 
@@ -23,7 +24,7 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
   const { timeout, token } = options
   const scope = yield* Effect.scope
   let known: Token | undefined
-  let asking: Fiber.Fiber<Token, AgentTrouble> | undefined
+  let asking: Deferred.Deferred<Token, AgentTrouble> | undefined
 
   const source: Effect.Effect<Token, AgentTrouble> = Redacted.isRedacted(token)
     ? Effect.suspend(() => sendable(token))
@@ -40,22 +41,21 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
       )
 
   // A fiber of its own: one who waits for it may be interrupted, and the others go on.
-  const ask = Effect.suspend(() => {
-    if (asking !== undefined) return Fiber.join(asking)
-    const asked = Effect.tap(source, (token) => {
-      known = token
-      return Effect.void
-    }).pipe(
-      Effect.ensuring(
+  const ask = Effect.uninterruptibleMask((restore) => {
+    if (asking !== undefined) return restore(Deferred.await(asking))
+    const answer = Deferred.makeUnsafe<Token, AgentTrouble>()
+    asking = answer
+    return source.pipe(
+      Effect.onExit((exit) =>
         Effect.sync(() => {
           asking = undefined
+          if (Exit.isSuccess(exit)) known = exit.value
+          Deferred.doneUnsafe(answer, exit)
         })
-      )
+      ),
+      Effect.forkIn(scope),
+      Effect.andThen(restore(Deferred.await(answer)))
     )
-    return Effect.flatMap(Effect.forkIn(asked, scope), (fiber) => {
-      asking = fiber
-      return Fiber.join(fiber)
-    })
   })
 
   const tokens: AgentTokens = {
@@ -65,9 +65,9 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
         if (Redacted.isRedacted(token)) {
           return Effect.fail(new AgentTrouble({ reason: "The server refuses the token (401)" }))
         }
-        // Somebody else was refused first, and has a new one.
-        if (known !== undefined && known !== refused) return Effect.succeed(known)
-        return ask
+        // Otherwise somebody else was refused first, and has a new one or waits for it.
+        if (known === refused) known = undefined
+        return tokens.get
       })
   }
   return tokens

@@ -24,8 +24,12 @@ export const troubleOf = (baseUrl: string, error: unknown): AgentTrouble => {
   if (error instanceof AgentTrouble) return error
   if (HttpClientError.isHttpClientError(error)) {
     const { reason } = error
-    if ("response" in reason) return oddAnswer(baseUrl, reason.response)
     const { code, words } = innermost("cause" in reason ? reason.cause : undefined)
+    if ("response" in reason) {
+      return words === undefined
+        ? oddAnswer(baseUrl, reason.response)
+        : trouble(`The answer of ${baseUrl} broke off: ${words}`, code)
+    }
     return trouble(`No answer from ${baseUrl}: ${words ?? reason._tag}`, code)
   }
   if (Schema.isSchemaError(error)) {
@@ -45,13 +49,13 @@ const oddAnswer = (
   { headers, status }: HttpClientResponse.HttpClientResponse
 ): AgentTrouble => {
   const type = headers["content-type"]?.slice(0, 100) ?? "no type"
-  const hint =
-    status === 404
-      ? "is AgentServer mounted there?"
-      : status >= 300 && status < 400
-        ? "redirects are not followed; give the address itself"
-        : "that is no answer of an Agent API"
-  return trouble(`${baseUrl} answered ${status} (${type}): ${hint}`)
+  return trouble(`${baseUrl} answered ${status} (${type})${hintOf(status)}`)
+}
+
+const hintOf = (status: number): string => {
+  if (status === 404) return ": is AgentServer mounted there?"
+  if (status >= 300 && status < 400) return ": redirects are not followed; give the address itself"
+  return status < 300 ? ": that is no answer of an Agent API" : ""
 }
 
 const trouble = (reason: string, code?: string) =>
