@@ -1,10 +1,11 @@
 /**
  * Receipts as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { HttpServerError } from "effect/http"
 import { Receipt } from "../StopApi.ts"
 
 const encode = Schema.encodeEffect(Schema.fromJsonString(Receipt))
@@ -25,7 +26,21 @@ export const asEvents = (
       Stream.fromEffectRepeat(Effect.as(Effect.sleep(keepAlive), ": alive\n\n")),
       { haltStrategy: "left" }
     ).pipe(Stream.interruptWhen(Effect.sleep(maxEvents)))
-  ).pipe(Stream.encodeText)
+  ).pipe(Stream.encodeText, cutAfter(Duration.sum(maxEvents, keepAlive)))
+
+// Whoever reads nothing takes no end either. The fiber that would tell it is interrupted then, and
+// with it the connection cut, or each such client would be followed for for as long as it likes.
+const cutAfter =
+  (duration: Duration.Duration) =>
+  <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, E, R> =>
+    Stream.unwrap(
+      Effect.withFiber((teller) => {
+        const cut = Effect.sync(() =>
+          teller.interruptUnsafe(undefined, HttpServerError.ClientAbort.annotation)
+        )
+        return Effect.as(Effect.forkScoped(Effect.delay(cut, duration)), stream)
+      })
+    )
 
 /** Names a receipt, so that one who comes back can say which was the last. */
 export const eventId = (receipt: Receipt): string => `${receipt.phase} ${receipt.runId ?? ""}`

@@ -74,3 +74,5 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
     start: (...runs: ReadonlyArray<Run>) => Effect.orDie(faults.store.startRuns(runs))
   }
 })
+
+export type Server = Effect.Success<ReturnType<typeof openServer>>
