@@ -46,15 +46,16 @@ export interface ViewersOptions {
  * @since 0.1.0
  */
 export interface ViewersService {
+  readonly onDisconnect: ViewersOptions["onDisconnect"]
   /**
-   * Somebody looks at a run while the scope is open. They have left if it closes by an interrupt or
+   * Somebody looks at a run while the scope is open, who may stop it: leaving may. They have left if it closes by an interrupt or
    * a failure, as it does when their connection is gone; a scope that closes well has shown all.
    */
   readonly look: (run: Run, viewer?: UserId) => Effect.Effect<void, never, Scope.Scope>
 }
 
 const reference = Context.Reference<ViewersService>("effect-cancellation-http/Viewers", {
-  defaultValue: () => ({ look: () => Effect.void })
+  defaultValue: () => ({ onDisconnect: "continue", look: () => Effect.void })
 })
 
 const watching =
@@ -81,8 +82,9 @@ const layer = ({ grace, onDisconnect }: ViewersOptions): Layer.Layer<never, neve
  *
  * `Viewers.layer({ onDisconnect: "stop" })` stops a run when the last one that looked at it has left
  * and nobody came back within `grace`: with the reason `disconnect`, never `user`. The events of the
- * Stop API count as a look; wrap a stream of your own, such as the one that carries the words, with
- * `Viewers.watching(run)`. Each process counts its own viewers, so send all of a chat to one process
+ * Stop API count as a look of those whom the policy lets stop the run, and of nobody else: they
+ * could stop it by leaving. Wrap a stream of your own, such as the one that carries the words, with
+ * `Viewers.watching(run)`, for those alone too. Each process counts its own viewers, so send all of a chat to one process
  * if you use `stop` with several.
  *
  * ```ts
@@ -158,6 +160,7 @@ const make = Effect.fnUntraced(function* (graceInput: Duration.Input) {
       )
 
   return {
+    onDisconnect: "stop" as const,
     look: (run: Run, viewer?: UserId) => {
       const key = runKey(run)
       return Effect.acquireRelease(arrive(key), (_, exit) => leave(run, key, viewer, exit))

@@ -7,7 +7,14 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import { InvalidSetting, MessageRepo, MessageStore, RunQuery, UserId } from "effect-cancellation"
+import {
+  InvalidSetting,
+  MessageRepo,
+  MessageStore,
+  type Run,
+  RunQuery,
+  UserId
+} from "effect-cancellation"
 import { Fault, StoreFaults } from "effect-cancellation-testing"
 import { Viewers, type ViewersOptions } from "effect-cancellation-http/Viewers"
 import { until } from "../../sql/test/support/until.ts"
@@ -138,18 +145,45 @@ describe("when the last one has left", () => {
     }).pipe(Effect.provide(services({ onDisconnect: "stop" })))
   )
 
+  const withEvents = openStops({}, (repo) =>
+    Viewers.layer({ onDisconnect: "stop", grace: 0 }).pipe(Layer.provide(repo))
+  )
+  const lookOn = (stops: Effect.Success<typeof withEvents>, at: Run, as: string) =>
+    Effect.map(stops.send("GET", pathsOf(at).events, { as }), (response) => {
+      const reader = response.body?.getReader()
+      return {
+        told: Effect.promise(async () => reader?.read()),
+        vanish: Effect.promise(async () => reader?.cancel())
+      }
+    })
+
   it.live("of the events of the Stop API, that is when the page has gone", () =>
     Effect.gen(function* () {
-      const stops = yield* openStops({}, (repo) =>
-        Viewers.layer({ onDisconnect: "stop", grace: 0 }).pipe(Layer.provide(repo))
-      )
+      const stops = yield* withEvents
       yield* stops.start(run)
-      const response = yield* stops.send("GET", pathsOf(run).events, { as: "bob" })
+      const { told, vanish } = yield* lookOn(stops, run, "ada")
+      yield* told
       assert.isUndefined((yield* stops.record(run))?.request)
-      yield* Effect.promise(async () => response.body?.cancel())
+      yield* vanish
       const record = yield* until(stops.record(run), (seen) => seen?.request !== undefined)
       assert.strictEqual(record?.request?.reason, "disconnect")
-      assert.strictEqual(record?.request?.requestedBy, "bob")
+      assert.strictEqual(record?.request?.requestedBy, "ada")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("nobody who may only read stops a run by leaving", () =>
+    Effect.gen(function* () {
+      const stops = yield* withEvents
+      const own = runOf({ messageId: "own" }, { companyId: "acme", userId: "bob" })
+      yield* stops.start(run, own)
+      // Bob may stop only the one that he leaves last
+      for (const one of [run, own]) {
+        const { told, vanish } = yield* lookOn(stops, one, "bob")
+        yield* told
+        yield* vanish
+      }
+      yield* until(stops.record(own), (seen) => seen?.request !== undefined)
+      assert.isUndefined((yield* stops.record(run))?.request)
     }).pipe(Effect.scoped)
   )
 

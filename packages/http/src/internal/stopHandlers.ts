@@ -110,7 +110,11 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
     const later = followers.follow({ ref, runId }, record).pipe(Stream.map(receiptOfRun))
     const receipts = Stream.concat(Stream.succeed(now), later).pipe(Stream.takeUntil(isFinal))
     const bytes = asEvents(receipts, settings)
-    const looked = Stream.unwrap(Effect.as(viewers.look(record.run, actor.userId), bytes))
+    // Who may only read must not be able to stop by leaving.
+    const counts = viewers.onDisconnect === "stop" && (yield* stopping.mayStop(actor, record))
+    const looked = counts
+      ? Stream.unwrap(Effect.as(viewers.look(record.run, actor.userId), bytes))
+      : bytes
     return HttpServerResponse.stream(looked, {
       contentType: "text/event-stream",
       // Some proxies gather what they pass on.

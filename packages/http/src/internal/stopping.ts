@@ -66,6 +66,9 @@ export const makeStopping = (options: {
       )
     )
 
+  const decide = (actor: Person, record: RunRecord, action: StopAction) =>
+    within("5 seconds", Effect.fail(undecided))(policy.decide(actor, record, action))
+
   /** Those that the policy does not hide, with what it says of each. */
   const visible = Effect.fnUntraced(function* (
     actor: Person,
@@ -73,10 +76,7 @@ export const makeStopping = (options: {
     action: StopAction
   ) {
     const decided = yield* Effect.forEach(records, (record) =>
-      Effect.map(
-        within("5 seconds", Effect.fail(undecided))(policy.decide(actor, record, action)),
-        (decision) => ({ record, decision })
-      )
+      Effect.map(decide(actor, record, action), (decision) => ({ record, decision }))
     )
     return decided.filter(({ decision }) => decision !== "hide")
   })
@@ -146,6 +146,9 @@ export const makeStopping = (options: {
     )
   })
 
+  const mayStop = (actor: Person, record: RunRecord) =>
+    Effect.map(decide(actor, record, "stop"), (decision) => decision === "allow")
+
   /** How a run stands, for who may read it. */
   const read = Effect.fn("StopApi.read")(function* (
     actor: Person,
@@ -199,7 +202,7 @@ export const makeStopping = (options: {
     return stopped.flat()
   })
 
-  return { read, stopMessage, stopChat }
+  return { read, mayStop, stopMessage, stopChat }
 }
 
 // The same words for what is not there and for what is hidden.
