@@ -81,9 +81,9 @@ describe("all who follow receipts", () => {
       for (const run of all) yield* follow(followers, run)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* looks, 2)
-      // a thousand who wait for one and the same are one
+      // more than a thousand who wait for one and the same are one
       const others = yield* open
-      for (let index = 0; index < 1000; index++) yield* follow(others.followers, runOf())
+      for (let index = 0; index < 1001; index++) yield* follow(others.followers, runOf())
       const before = yield* faults.counts
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual((yield* looks) - before.findRuns.calls, 3)
