@@ -39,7 +39,9 @@ const documentLook = {
   favicon: "/favicon.svg",
   showDeveloperTools: "never",
   hideClientButton: true,
-  telemetry: false
+  telemetry: false,
+  // It cuts the addresses off.
+  customCss: ".endpoint-path { white-space: normal; overflow-wrap: anywhere }"
 }
 
 // What it needs is all in it, as scripts and styles of its own; it may ask nobody but this server.

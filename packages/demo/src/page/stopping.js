@@ -16,9 +16,11 @@ export const stopRun = async ({ asked, ...run }, { onReceipt, onRetry }) => {
   if (isFinal(receipt)) return
   try {
     await asked
+    // There is nothing to follow before its run has begun, but that can be waited for.
+    if (receipt.phase === "pending") return onReceipt(await stopMessage({ ...at, wait: "ended" }))
     for await (const next of stopEvents(at)) onReceipt(next)
   } catch {
-    // The question was refused, or nothing is known of its run yet.
+    // The question was refused, or the server does not answer.
   }
 }
 
