@@ -22,9 +22,12 @@ interface Started {
   readonly ended: Promise<Ended>
 }
 
+// What is set where the tests run is not theirs.
+const unset = { DATABASE_URL: undefined, DEMO_DATA: undefined, DEMO_ON_DISCONNECT: undefined }
+
 const start = (script: string, args: ReadonlyArray<string>, env: Environment): Started => {
   const child = spawn(process.execPath, [path.join(source, script), ...args], {
-    env: { ...process.env, DATABASE_URL: undefined, DEMO_DATA: undefined, ...env },
+    env: { ...process.env, ...unset, ...env },
     stdio: ["ignore", "pipe", "pipe"]
   })
   let stdout = ""

@@ -58,6 +58,14 @@ it.live("every program says how it is used, and takes no argument it does not kn
   }).pipe(Effect.scoped)
 )
 
+it.live("what is to become of an answer nobody looks at is one of two things", () =>
+  Effect.gen(function* () {
+    const { code, stderr } = yield* run("main.ts", [], { DEMO_ON_DISCONNECT: "wait", PORT: "0" })
+    assert.strictEqual(stderr, 'DEMO_ON_DISCONNECT is "wait"; it must be continue or stop.\n')
+    assert.strictEqual(code, 1)
+  })
+)
+
 it.live("a port that is taken, or is none, is said in one line", () =>
   Effect.gen(function* () {
     const env = yield* sqlite
