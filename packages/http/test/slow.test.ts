@@ -71,7 +71,7 @@ describe("a client that hardly reads", () => {
 
   it.live("is let go when its time is over, and asks the store no more", () =>
     Effect.gen(function* () {
-      const server = yield* openServer({ ...fast, keepAlive: "20 millis", maxEvents: "50 millis" })
+      const server = yield* openServer({ ...fast, keepAlive: "20 millis", maxEvents: "300 millis" })
       const run = runOf()
       yield* server.start(run)
       const fibers = yield* server.fibers.now

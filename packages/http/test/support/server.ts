@@ -22,12 +22,14 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
   const faults = Context.get(services, StoreFaults)
   const fibers = makeCount()
   const connections = makeCount()
+  const requests = makeCount()
   const server = createServer()
   // Counted at the socket, so that one which Node has forgotten is counted too.
   server.on("connection", (socket) => {
     connections.add(1)
     socket.once("close", () => connections.add(-1))
   })
+  server.on("request", () => requests.add(1))
   const Stops = StopServer.layer({ allowedOrigins: [page], tick: "10 millis", ...options })
   yield* HttpRouter.serve(Stops, {
     disableListenLog: true,
@@ -60,6 +62,8 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
     port: (server.address() as AddressInfo).port,
     faults,
     connections,
+    /** Those whose heads have come. */
+    requests,
     /** Fibers of requests and of what they began. */
     fibers,
     /** Waits until nothing is left of any request: neither a connection nor a fiber. */
