@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { Fault } from "effect-cancellation-testing"
 import { connect } from "./support/connection.ts"
-import { askingFor, isWhole, listen, phasesIn, signsOfLifeIn } from "./support/events.ts"
+import { askingFor, isWhole, listen, phasesIn, signsOfLifeIn, stopOf } from "./support/events.ts"
 import { rawAnswer } from "./support/rawAnswer.ts"
 import { openServer } from "./support/server.ts"
 import { runOf } from "./support/stops.ts"
@@ -34,6 +35,27 @@ describe("a stream of events", () => {
       assert.include(again.text(), '"outcome":"completed"')
       yield* server.nothingLeft
     }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "tells soon of a stop that was asked here while the store was still answering a look",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* openServer({ idleTick: "1 hour" })
+        const run = runOf()
+        yield* server.start(run)
+        const { set, begun, ended } = server.faults
+        // First it is read how the run stands; the look after that answers what was true when it was asked.
+        yield* set({ findRuns: Fault.flapping(Fault.healthy, Fault.late("600 millis")) })
+        const client = yield* listen(server.port, run)
+        yield* begun("findRuns", 2)
+        yield* set({ findRuns: Fault.healthy })
+        const other = yield* connect(server.port)
+        yield* other.write(stopOf(run))
+        assert.strictEqual(rawAnswer(yield* other.closed).status, 202)
+        yield* ended("findRuns", 3)
+        yield* client.told("requested")
+      }).pipe(Effect.scoped)
   )
 
   it.live("is 204 for who has had the last event, and for nobody else", () =>

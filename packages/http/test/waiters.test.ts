@@ -3,24 +3,13 @@ import * as Effect from "effect/Effect"
 import type { Run } from "effect-cancellation"
 import { Fault } from "effect-cancellation-testing"
 import { type Connection, connect } from "./support/connection.ts"
+import { stopOf } from "./support/events.ts"
 import { rawAnswer } from "./support/rawAnswer.ts"
 import { openServer, type Server } from "./support/server.ts"
-import { pathsOf, runOf } from "./support/stops.ts"
+import { runOf } from "./support/stops.ts"
 
 const all = { concurrency: "unbounded" } as const
 const generous = { rateLimit: { limit: 10_000, window: "1 hour" } } as const
-
-const stopOf = (run: Run, body: string, length = body.length) =>
-  [
-    `POST ${pathsOf(run).stop} HTTP/1.1`,
-    "host: localhost",
-    "authorization: Bearer ada",
-    "content-type: application/json",
-    "connection: close",
-    `content-length: ${length}`,
-    "",
-    body
-  ].join("\r\n")
 
 const send = Effect.fnUntraced(function* (port: number, run: Run, body = "{}") {
   const client = yield* connect(port)

@@ -42,6 +42,8 @@ interface Follower extends Followed {
   seen: RunRecord | undefined
   missing: number
   isInHurry: boolean
+  /** Since the look that is under way has begun. */
+  isHurried: boolean
 }
 
 export const makeFollowers = (options: {
@@ -65,6 +67,8 @@ export const makeFollowers = (options: {
 
   const look = Effect.gen(function* () {
     const asked = Array.from(followers)
+    // Whoever is hurried from here on may be told what was true before.
+    for (const follower of asked) follower.isHurried = false
     const refs = new Map(asked.map(({ key, ref }) => [key, ref]))
     const records = (yield* find(Array.from(refs.values()))).flat()
     const byMessage = Map.groupBy(records, ({ run }) => messageKey(run.ref))
@@ -118,7 +122,8 @@ export const makeFollowers = (options: {
             seen,
             missing: 0,
             // Between how it was seen and now a stop may have been asked.
-            isInHurry: true
+            isInHurry: true,
+            isHurried: false
           }
           yield* Effect.acquireRelease(join(follower), () =>
             Effect.sync(() => followers.delete(follower))
@@ -132,6 +137,7 @@ export const makeFollowers = (options: {
         for (const follower of followers) {
           if (follower.key !== key) continue
           follower.isInHurry = true
+          follower.isHurried = true
           Deferred.doneUnsafe(hurried, Effect.void)
         }
       })
@@ -154,12 +160,12 @@ const tell = (follower: Follower, records: ReadonlyArray<RunRecord>): void => {
   )
   if (record === undefined) {
     if (seen === undefined) return
-    follower.isInHurry = false
+    follower.isInHurry = follower.isHurried
     if (++follower.missing >= 2) Queue.endUnsafe(queue)
     return
   }
   follower.missing = 0
-  follower.isInHurry = isStopping(record)
+  follower.isInHurry = follower.isHurried || isStopping(record)
   follower.seen = record
   if (seen === undefined || standing(seen) !== standing(record)) Queue.offerUnsafe(queue, record)
 }

@@ -1,4 +1,4 @@
-// Clients of the events of a stop.
+// What clients of a stop and of its events send, and what they are told.
 import * as Effect from "effect/Effect"
 import type { Run } from "effect-cancellation"
 import { connect } from "./connection.ts"
@@ -20,6 +20,19 @@ export const askingFor = (run: Run, headers: Readonly<Record<string, string>> = 
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`)
   return `GET ${pathsOf(run).events} HTTP/1.1\r\n${lines.join("")}\r\n`
 }
+
+/** What a client sends that stops a run; the server closes after the answer. */
+export const stopOf = (run: Run, body = "{}", length = body.length) =>
+  [
+    `POST ${pathsOf(run).stop} HTTP/1.1`,
+    "host: localhost",
+    "authorization: Bearer ada",
+    "content-type: application/json",
+    "connection: close",
+    `content-length: ${length}`,
+    "",
+    body
+  ].join("\r\n")
 
 /** A client that was told the first receipt, and listens on. */
 export const listen = Effect.fnUntraced(function* (port: number, run: Run) {
