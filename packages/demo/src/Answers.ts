@@ -5,7 +5,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
+import * as RcMap from "effect/RcMap"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import {
   CancellationWatcher,
   type ChatId,
@@ -114,6 +116,13 @@ export class Answers extends Context.Service<
         )
       }
 
+      // Or two who ask at the same time would both find that nothing runs.
+      const chats = yield* RcMap.make({ lookup: (_: ChatId) => Semaphore.make(1) })
+      const alone = <A, E, R>(chatId: ChatId, effect: Effect.Effect<A, E, R>) =>
+        Effect.scoped(
+          Effect.flatMap(RcMap.get(chats, chatId), (semaphore) => semaphore.withPermit(effect))
+        )
+
       const createOnce = (message: NewMessage) =>
         content.create(message).pipe(
           Effect.as(true),
@@ -171,7 +180,10 @@ export class Answers extends Context.Service<
         yield* drafts.stored(chatId)
       }, Effect.uninterruptible)
 
-      return { ask, regenerate }
+      return {
+        ask: (question) => alone(question.chatId, ask(question)),
+        regenerate: (again) => alone(again.chatId, regenerate(again))
+      }
     })
   )
 }

@@ -234,6 +234,20 @@ layer(Demo.layer, { excludeTestServices: true, timeout: "60 seconds" })("the API
     })
   )
 
+  it.effect("takes one question of two people who ask at the same time", () =>
+    Effect.gen(function* () {
+      const { slow } = yield* Demo
+      const asked = yield* Effect.all(
+        [chatOf(slow, "both").ask("m"), chatOf(slow, "both", "bob").ask("n")],
+        { concurrency: "unbounded" }
+      )
+      assert.sameMembers(
+        asked.map(({ status }) => status),
+        [202, 409]
+      )
+    })
+  )
+
   it.effect("regenerates in the same message, and the old run's stop does not touch it", () =>
     Effect.gen(function* () {
       const { fast, slow } = yield* Demo

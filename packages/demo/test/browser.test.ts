@@ -79,6 +79,31 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     assert.strictEqual((await chat.answerTexts())[0], "")
   })
 
+  it("asks again for a stop that could not be stored, and says so meanwhile", async () => {
+    await begin(demo().server.url, /status of 503/)
+    await chat.send()
+    await chat.watchWords()
+    const problem = {
+      type: "urn:problem-type:effect-cancellation:unavailable",
+      title: "Nothing was done; try again.",
+      status: 503,
+      code: "unavailable",
+      detail: "The store does not answer.",
+      retryAfter: 1
+    }
+    await page.route("**/stop", (route) => route.fulfill({ status: 503, json: problem }), {
+      times: 1
+    })
+    await page.click("#stop")
+    await page.waitForSelector("#problem:not([hidden])")
+    assert.strictEqual(
+      await chat.textOf("#problem"),
+      "The store does not answer. Trying to stop it again…"
+    )
+    await chat.untilWords(/^Stopped after/)
+    assert.isTrue(await page.locator("#problem").isHidden())
+  })
+
   it("takes Stop twice as once, and a double click sends nothing", async () => {
     await chat.send()
     await chat.watchWords()

@@ -25,7 +25,9 @@ export const stopRun = async ({ asked, ...run }, { onReceipt, onRetry }) => {
 }
 
 /** Why there is no stop of somebody's answer, for a person. */
-export const refusalInWords = ({ code, message }, userId) =>
-  code === "forbidden" && userId !== undefined && userId !== me()
-    ? `Only ${nameOf(userId)} can stop this answer.`
-    : `The stop could not be asked. ${message} Press Stop again.`
+export const refusalInWords = ({ code, message }, userId) => {
+  if (code !== "forbidden") return `The stop could not be asked. ${message} Press Stop again.`
+  return userId === undefined || userId === me()
+    ? message
+    : `Only ${nameOf(userId)} can stop this answer.`
+}
