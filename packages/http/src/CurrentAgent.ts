@@ -114,7 +114,7 @@ export const bearerOf = (
 const decodeCompany = Schema.decodeUnknownOption(CompanyId)
 
 const scopeOf = (input: AgentInput): Effect.Effect<AgentScope, Unauthenticated> => {
-  if (input._tag === "Runs") return Effect.succeed(AgentScope.cases.Runs.make(input))
+  if (input._tag === "Runs") return Effect.succeed(input)
   if (input.companyId === undefined) return Effect.succeed(AgentScope.cases.Company.make({}))
   return Option.match(decodeCompany(input.companyId), {
     onSome: (companyId) => Effect.succeed(AgentScope.cases.Company.make({ companyId })),

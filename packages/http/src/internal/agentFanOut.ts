@@ -3,6 +3,7 @@
  * does not read.
  */
 import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
@@ -28,6 +29,7 @@ export const makeFanOut = Effect.fnUntraced(function* <A>(options: {
   const { capacity, missed, source } = options
   const listeners = new Set<Listener<A>>()
   const scope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
   let open: Fiber.Fiber<never> | undefined
 
   const offer = ({ queue }: Listener<A>, item: A): Effect.Effect<void> =>
@@ -47,11 +49,14 @@ export const makeFanOut = Effect.fnUntraced(function* <A>(options: {
       )
     )
 
+  // It belongs to no one who listens, nor to what they trace.
+  const opening = Effect.updateContext(source(tell), (_: Context.Context<never>) => context)
+
   const join = (listener: Listener<A>) =>
     Effect.suspend(() => {
       listeners.add(listener)
       if (listeners.size > 1) return Effect.void
-      return Effect.map(Effect.forkIn(source(tell), scope, { startImmediately: true }), (fiber) => {
+      return Effect.map(Effect.forkIn(opening, scope, { startImmediately: true }), (fiber) => {
         open = fiber
       })
     })

@@ -1,6 +1,7 @@
 /**
  * The token of an agent: asked once for all who need it, and anew when the server refuses it.
  */
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,6 +24,7 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
 }) {
   const { timeout, token } = options
   const scope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
   let known: Token | undefined
   let asking: Deferred.Deferred<Token, AgentTrouble> | undefined
 
@@ -53,6 +55,7 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
           Deferred.doneUnsafe(answer, exit)
         })
       ),
+      Effect.updateContext((_: Context.Context<never>) => context),
       Effect.forkIn(scope),
       Effect.andThen(restore(Deferred.await(answer)))
     )
