@@ -16,10 +16,13 @@ const serving = Effect.fnUntraced(function* (options: {
     maxLeaseTtl: "1 hour",
     sweepAfter: 0
   })
-  const given: Array<Run> = []
-  server.tokens.agents.set("fleet", { _tag: "Runs", runs: given })
+  const given = new Map<string, Run>()
   const agent = yield* openAgent(server.url, { token: Redacted.make("fleet") })
-  const give = (runs: ReadonlyArray<Run>) => Effect.sync(() => void given.push(...runs))
+  const give = (runs: ReadonlyArray<Run>) =>
+    Effect.sync(() => {
+      for (const run of runs) given.set(runKey(run), run)
+      server.tokens.agents.set("fleet", { _tag: "Runs", runs: Array.from(given.values()) })
+    })
   const store: MessageStore["Service"] = {
     ...agent.store,
     stopRequests: (runs) => Effect.andThen(give(runs), agent.store.stopRequests(runs)),

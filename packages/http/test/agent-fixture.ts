@@ -66,6 +66,8 @@ export interface AgentServerUnderTest {
   /** Connections that were ever made, and those open now. */
   readonly accepted: () => number
   readonly connected: () => number
+  /** Streams of hints that are open. */
+  readonly hearing: () => number
   /** Requests so far, as `POST /agent/look`. */
   readonly requests: () => ReadonlyArray<string>
 }
@@ -84,7 +86,13 @@ export const startServer = Effect.fnUntraced(function* (
   const requests: Array<string> = []
   let accepted = 0
   let connected = 0
-  server.on("request", ({ method, url }) => requests.push(`${method} ${url}`))
+  let hearing = 0
+  server.on("request", ({ method, url }, response) => {
+    requests.push(`${method} ${url}`)
+    if (url?.endsWith("/hints") !== true) return
+    hearing++
+    response.on("close", () => hearing--)
+  })
   server.on("connection", (socket) => {
     accepted++
     connected++
@@ -114,6 +122,7 @@ export const startServer = Effect.fnUntraced(function* (
     signal: Context.get(services, StopSignal),
     accepted: () => accepted,
     connected: () => connected,
+    hearing: () => hearing,
     requests: () => requests
   } satisfies AgentServerUnderTest
 })

@@ -1,0 +1,111 @@
+import { execFileSync } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
+import path from "node:path"
+import { assert, describe, it } from "vitest"
+
+const src = path.join(import.meta.dirname, "..", "src")
+
+/** What a module imports, as far as types alone do not explain it. */
+const importsOf = (file: string): ReadonlyArray<string> =>
+  Array.from(
+    readFileSync(file, "utf8").matchAll(/^(?:import|export)(?! type)[^"]*?"([^"]+)"/gms),
+    ([, specifier]) => specifier ?? ""
+  )
+
+const closureOf = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  for (const specifier of importsOf(file)) {
+    if (specifier.startsWith(".")) closureOf(path.join(path.dirname(file), specifier), seen)
+    else seen.add(specifier)
+  }
+  return seen
+}
+
+const namesOf = (module: string): ReadonlyArray<string> =>
+  Array.from(closureOf(path.join(src, module)), (name) =>
+    path.isAbsolute(name) ? path.relative(src, name) : name
+  )
+
+describe("the modules of the Agent API", () => {
+  it("load no server with the client", () => {
+    const names = namesOf("HttpMessageStore.ts")
+    assert.includeMembers([...names], ["AgentApi.ts", "internal/agentClient.ts"])
+    for (const server of [
+      "AgentServer.ts",
+      "internal/agentHandlers.ts",
+      "internal/agentHints.ts",
+      "internal/agentScope.ts",
+      "internal/guard.ts",
+      "internal/storeProblem.ts"
+    ]) {
+      assert.notInclude(names, server)
+    }
+  })
+
+  it("load no client with the server", () => {
+    const names = namesOf("AgentServer.ts")
+    assert.include(names, "internal/agentHandlers.ts")
+    for (const client of [
+      "HttpMessageStore.ts",
+      "internal/agentClient.ts",
+      "internal/agentListener.ts",
+      "internal/agentTokens.ts"
+    ]) {
+      assert.notInclude(names, client)
+    }
+  })
+
+  it("load neither with the contract, and the Stop API not at all", () => {
+    const names = namesOf("AgentApi.ts")
+    assert.deepStrictEqual(
+      names.filter((name) => name.endsWith(".ts")),
+      ["AgentApi.ts", "CurrentAgent.ts", "Problem.ts", "RequestGuard.ts"]
+    )
+    for (const module of ["HttpMessageStore.ts", "AgentServer.ts"]) {
+      assert.deepStrictEqual(
+        namesOf(module).filter((name) => name.startsWith("Stop")),
+        []
+      )
+    }
+  })
+
+  it("import nothing of Node", () => {
+    const modules = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((name) =>
+      /(?:^|\/)(?:agent|Agent|CurrentAgent|HttpMessageStore)[^/]*\.ts$/.test(name)
+    )
+    assert.isAbove(modules.length, 10)
+    for (const module of modules) {
+      assert.deepStrictEqual(
+        importsOf(path.join(src, module)).filter((name) => name.startsWith("node:")),
+        [],
+        module
+      )
+    }
+  })
+
+  it("are mounted by nothing but `AgentServer`", () => {
+    const mounting = readdirSync(src, { recursive: true, encoding: "utf8" }).filter(
+      (name) =>
+        name.endsWith(".ts") &&
+        importsOf(path.join(src, name)).some((specifier) => specifier.endsWith("/AgentServer.ts"))
+    )
+    assert.deepStrictEqual(mounting, [])
+  })
+
+  it("load as Node finds them, the client without the server", () => {
+    const hook = `
+      import { registerHooks } from "node:module"
+      const loaded = []
+      registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+      await import(${JSON.stringify(path.join(src, "HttpMessageStore.ts"))})
+      console.log(loaded.filter((url) => url.includes("/packages/http/src/")).join("\\n"))
+    `
+    const loaded = execFileSync(process.execPath, ["--input-type=module", "-e", hook], {
+      cwd: path.join(src, ".."),
+      encoding: "utf8"
+    })
+    assert.include(loaded, "agentClient.ts")
+    assert.notMatch(loaded, /AgentServer|agentHandlers|agentHints|guard\.ts|Stop/)
+  })
+})
