@@ -3,30 +3,11 @@
  *
  * It imports nothing, and runs wherever there is `fetch`: browsers, Node 20, Deno, Bun.
  *
- * ```ts
- * import { isFinal, stopEvents, stopMessage } from "effect-cancellation-http/browser"
- *
- * declare const label: HTMLElement
- *
- * const message = { baseUrl: "/api", chatId: "chat-1", messageId: "message-7" }
- * label.textContent = "Stopping…"
- * await stopMessage(message)
- * for await (const receipt of stopEvents(message)) {
- *   if (isFinal(receipt)) label.textContent = "Stopped"
- * }
- * ```
- *
  * @since 0.1.0
  */
-import type {
-  StopChatOptions,
-  StopEvents,
-  StopMessageOptions,
-  StopOptions,
-  StopReceipt
-} from "./internal/page.ts"
+import type { StopEvents, StopMessageOptions, StopOptions, StopReceipt } from "./internal/page.ts"
 
-export type { StopChatOptions, StopEvents, StopMessageOptions, StopOptions, StopReceipt }
+export type * from "./internal/page.ts"
 
 /**
  * Why there is no receipt. `code` is that of the server's problem document, such as `forbidden`;
@@ -45,27 +26,21 @@ export class StopError extends Error {
   /** In seconds: when the server says it is worth trying again. */
   readonly retryAfter: number | undefined
 
-  constructor(code: string, detail: string, status?: number, retryAfter?: number, cause?: unknown) {
-    super(detail, { cause })
+  constructor(code: string, detail: string, options: Partial<StopError>) {
+    super(detail, options)
     this.code = code
-    this.status = status
-    this.retryAfter = retryAfter
+    this.status = options.status
+    this.retryAfter = options.retryAfter
   }
 }
 
-/**
- * Whether nothing more will come: the run is over, or a newer one has taken its place.
- *
- * @category predicates
- * @since 0.1.0
- */
+/** Whether nothing more will come. @category predicates @since 0.1.0 */
 export const isFinal = (receipt: StopReceipt): boolean =>
   "ended" in receipt || receipt.phase === "superseded"
 
 /**
  * Stops a message. Asking twice is asking once, so it is asked again, after the `Retry-After` of the
  * answer, if nobody answers or the answer is 429, 502, 503 or 504. Rejects with {@link StopError}.
- *
  * Give the `runId` where it is known: a repetition then cannot reach a newer run.
  *
  * @category functions
@@ -81,14 +56,15 @@ export const stopMessage = async (options: StopMessageOptions): Promise<StopRece
  * @category functions
  * @since 0.1.0
  */
-export const stopChat = async (options: StopChatOptions): Promise<ReadonlyArray<StopReceipt>> => {
+export const stopChat = async (
+  options: Omit<StopMessageOptions, "messageId" | "runId">
+): Promise<ReadonlyArray<StopReceipt>> => {
   const { status, value } = await post(options, receiptsOf)
   return Promise.all(value.map((receipt) => reach(options, { status, value: receipt })))
 }
 
 /**
- * The receipt now; `undefined` if there is no such run for whoever asks. Otherwise as
- * {@link stopMessage}.
+ * The receipt now, `undefined` if whoever asks has no such run. Otherwise as {@link stopMessage}.
  *
  * @category functions
  * @since 0.1.0
@@ -117,8 +93,8 @@ export const stopEvents = (options: StopOptions): StopEvents => {
   return Object.assign(follow(options, line), { close: line.close })
 }
 
-async function* follow(options: StopOptions, all: Line): AsyncGenerator<StopReceipt, void> {
-  const { onRetry, timeout = 45_000 } = options
+async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
+  const { timeout = 45_000 } = options
   let known: string | undefined
   let base = 1000
   let pause = base
@@ -143,13 +119,10 @@ async function* follow(options: StopOptions, all: Line): AsyncGenerator<StopRece
           pause = base
           onSign()
         }
-        throw new StopError("no_answer", "The connection was lost.")
+        throw new Error("The stream has ended.")
       } catch (error) {
         if (all.signal.aborted) return
-        const problem = problemOf(error)
-        if (!mayPass(problem)) throw problem
-        onRetry?.(problem)
-        await sleep(delayOf(problem, pause), all.signal)
+        await getOver(error, options, pause, all.signal)
         pause = Math.min(pause * 2, 30_000)
       } finally {
         line.close()
@@ -160,30 +133,35 @@ async function* follow(options: StopOptions, all: Line): AsyncGenerator<StopRece
   }
 }
 
-type Line = ReturnType<typeof openLine>
-type Target = Pick<StopOptions, "chatId"> & Partial<StopOptions>
+type Target = Pick<StopOptions, "chatId"> & Partial<StopMessageOptions>
 type Read<A> = (json: unknown) => A | undefined
 
-// What can pass by itself: nobody answers, too many requests, a server that restarts.
-const mayPass = ({ status }: StopError) => status === undefined || status === 429 || status > 501
+// Waits, if what happened can pass by itself: nobody answers, too many ask, a server starts again.
+const getOver = async (
+  error: unknown,
+  { onRetry }: Target,
+  pause: number,
+  signal: AbortSignal | undefined,
+  end = Infinity
+) => {
+  const problem =
+    error instanceof StopError ? error : new StopError("no_answer", "No answer.", { cause: error })
+  const { retryAfter = 0, status = 503 } = problem
+  const delay = Math.max(retryAfter * 1000, pause * (0.75 + Math.random() / 4))
+  if ((status !== 429 && status < 502) || performance.now() + delay > end) throw problem
+  onRetry?.(problem)
+  await sleep(delay, signal)
+}
 
-const delayOf = ({ retryAfter = 0 }: StopError, pause: number) =>
-  Math.max(retryAfter * 1000, pause * (0.75 + Math.random() / 4))
-
-const problemOf = (error: unknown) =>
-  error instanceof StopError
-    ? error
-    : new StopError("no_answer", "The server does not answer.", undefined, undefined, error)
-
-const post = <A>(options: StopChatOptions, read: Read<A>) => {
-  const { keepalive, note, reason, runId, wait }: Partial<StopMessageOptions> = options
+const post = <A>(options: Target, read: Read<A>) => {
+  const { keepalive, note, reason, runId, wait } = options
   const body = JSON.stringify({ runId, reason, note, wait })
   const init = { method: "POST", body, keepalive: keepalive ?? reason === "disconnect" }
   return insist(options, init, read, wait && 25_000)
 }
 
 const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serverWait = 0) => {
-  const { onRetry, signal, timeout = 30_000 } = options
+  const { signal, timeout = 30_000 } = options
   const end = performance.now() + timeout + serverWait
   for (let pause = 500; ; pause *= 2) {
     signal?.throwIfAborted()
@@ -196,11 +174,7 @@ const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serv
       return { status: response.status, value }
     } catch (error) {
       signal?.throwIfAborted()
-      const problem = problemOf(error)
-      const delay = delayOf(problem, pause)
-      if (!mayPass(problem) || performance.now() + delay > end) throw problem
-      onRetry?.(problem)
-      await sleep(delay, signal)
+      await getOver(error, options, pause, signal, end)
     } finally {
       line.close()
     }
@@ -209,7 +183,7 @@ const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serv
 
 // Asks again until the phase has come: for the run that was stopped, never for one begun since.
 const reach = async (
-  options: StopChatOptions,
+  options: Target,
   { status, value }: { readonly status: number; readonly value: StopReceipt }
 ): Promise<StopReceipt> => {
   const { messageId, phase, runId } = value
@@ -233,32 +207,25 @@ const send = async (
   const response = await fetch(url, { ...init, headers: all, signal })
   if (response.ok) return response
   const answer = parse(await response.text())
-  const { code, detail, retryAfter, title }: Problem = isObject(answer) ? answer : {}
-  if (typeof code !== "string") throw unexpected(response)
-  const words = [detail, title].find((text) => typeof text === "string") ?? code
-  throw new StopError(code, words, response.status, secondsOf(response, retryAfter))
+  if (!isObject(answer) || typeof answer["code"] !== "string") throw unexpected(response)
+  const words = [answer["detail"], answer["title"]].find((text) => typeof text === "string")
+  throw refusal(response, answer["code"], words ?? answer["code"], answer["retryAfter"])
 }
-
-type Problem = Partial<Record<"code" | "detail" | "retryAfter" | "title", unknown>>
 
 // A dot would be taken for the folder, and the stop of one thing become that of another.
 const segment = (id: string) => {
-  if (/^\.{0,2}$|\p{Cs}/u.test(id)) throw new StopError("invalid_request", "This is no id.", 400)
+  if (/^\.{0,2}$|\p{Cs}/u.test(id))
+    throw new StopError("invalid_request", "This is no id.", { status: 400 })
   return encodeURIComponent(id)
 }
 
 const unexpected = (response: Response) =>
-  new StopError(
-    "unexpected_answer",
-    `What answered is not the Stop API (status ${response.status}).`,
-    response.status,
-    secondsOf(response)
-  )
+  refusal(response, "unexpected_answer", `No Stop API answered (status ${response.status}).`)
 
-const secondsOf = ({ headers }: Response, stated?: unknown) => {
+const refusal = ({ headers, status }: Response, code: string, detail: string, stated?: unknown) => {
   const header = headers.get("retry-after") ?? String(stated)
   const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000
-  return seconds >= 0 ? seconds : undefined
+  return new StopError(code, detail, { status, retryAfter: seconds >= 0 ? seconds : undefined })
 }
 
 // The texts of a server-sent stream. `onSign` is told of whatever comes, and of a stated pause.
@@ -267,10 +234,8 @@ async function* messagesOf(response: Response, onSign: (pause?: number) => void)
   const reader = isStream ? response.body?.getReader() : undefined
   if (reader === undefined) throw unexpected(response)
   const decoder = new TextDecoder()
+  let [rest, name, endedInCr] = ["", "", false]
   let data: Array<string> = []
-  let name = ""
-  let rest = ""
-  let endedInCr = false
   try {
     for (;;) {
       const { done, value } = await reader.read()
@@ -310,9 +275,8 @@ const needed = new Map<unknown, ReadonlyArray<string>>([
 
 const receiptOf: Read<StopReceipt> = (json) => {
   const isStated = (value: unknown) => typeof (isObject(value) ? value["at"] : value) === "string"
-  return isObject(json) && needed.get(json["phase"])?.every((name) => isStated(json[name]))
-    ? (json as unknown as StopReceipt)
-    : undefined
+  const isWhole = isObject(json) && needed.get(json["phase"])?.every((name) => isStated(json[name]))
+  return isWhole ? (json as unknown as StopReceipt) : undefined
 }
 
 const receiptsOf: Read<ReadonlyArray<StopReceipt>> = (json) => {
@@ -331,19 +295,20 @@ const parse = (text: string): unknown => {
   }
 }
 
-/** A signal that aborts with `outer`, when the limit has passed, and when it is closed. */
-const openLine = (outer: AbortSignal | undefined) => {
+// A signal that aborts with `outer`, when the limit has passed, and when it is closed.
+const openLine = (outer: AbortSignal | undefined, onClose?: () => void) => {
   const inner = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
   const close = () => {
     clearTimeout(timer)
     outer?.removeEventListener("abort", close)
     inner.abort()
+    onClose?.()
   }
   const limit = (millis?: number) => {
     clearTimeout(timer)
-    if (millis !== undefined && !inner.signal.aborted)
-      timer = setTimeout(close, Math.min(millis, 2 ** 31 - 1))
+    if (millis === undefined || inner.signal.aborted) return
+    timer = setTimeout(close, Math.min(millis, 2 ** 31 - 1))
   }
   outer?.addEventListener("abort", close)
   if (outer?.aborted) close()
@@ -351,9 +316,4 @@ const openLine = (outer: AbortSignal | undefined) => {
 }
 
 const sleep = (millis: number, signal: AbortSignal | undefined) =>
-  new Promise<void>((resolve) => {
-    const line = openLine(signal)
-    line.signal.addEventListener("abort", () => resolve())
-    if (line.signal.aborted) resolve()
-    line.limit(millis)
-  })
+  new Promise<void>((resolve) => openLine(signal, resolve).limit(millis))

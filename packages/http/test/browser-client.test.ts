@@ -390,7 +390,11 @@ describe("a page that does not want to know any more", () => {
       await using server = await listen(answer)
       const leaving = new AbortController()
       const { signal } = leaving
-      const asked = rejected(stopMessage({ ...message, baseUrl: server.url, signal, wait }))
+      const onRetry = () => {
+        if (signal.aborted) assert.fail("told that it is tried again")
+      }
+      const options = { ...message, baseUrl: server.url, signal, wait, onRetry }
+      const asked = rejected(stopMessage(options))
       await server.until(() => server.asked.length > 0)
       leaving.abort(reason)
       assert.strictEqual(await asked, reason)

@@ -89,16 +89,20 @@ export interface StopMessageOptions extends StopOptions {
 }
 
 /**
- * Which chat is stopped, and how.
- *
- * @category models
- * @since 0.1.0
- */
-export type StopChatOptions = Omit<StopMessageOptions, "messageId" | "runId">
-
-/**
  * The receipts of a message as they come, for one `for await`.
  *
+ * ```ts
+ * import { isFinal, stopEvents, stopMessage } from "effect-cancellation-http/browser"
+ *
+ * declare const label: HTMLElement
+ *
+ * const message = { baseUrl: "/api", chatId: "chat-1", messageId: "message-7" }
+ * label.textContent = "Stopping…"
+ * await stopMessage(message)
+ * for await (const receipt of stopEvents(message)) {
+ *   if (isFinal(receipt)) label.textContent = "Stopped"
+ * }
+ * ```
  * @category models
  * @since 0.1.0
  */
