@@ -1,0 +1,140 @@
+// The examples of web servers, each on a real socket.
+import { afterAll, assert, describe, it, vi } from "@effect/vitest"
+import {
+  stopEvents,
+  stopMessage,
+  type StopOptions,
+  stopReceipt,
+  type StopReceipt
+} from "effect-cancellation-http/browser"
+import { createServer, type RequestListener } from "node:http"
+import type { AddressInfo } from "node:net"
+import { close, startAgent, stops } from "../examples/app.ts"
+import { app as express, toNode } from "../examples/express.ts"
+import { app as hono } from "../examples/hono.ts"
+import * as nextRoute from "../examples/next-route.ts"
+
+afterAll(close)
+
+const next = (request: Request) =>
+  request.method === "GET" ? nextRoute.GET(request) : nextRoute.POST(request)
+
+const serve = (handler: (request: Request) => Promise<Response>): RequestListener => {
+  const listener = toNode(handler)
+  return (request, response) => void listener(request, response)
+}
+
+const examples: Readonly<Record<string, RequestListener>> = {
+  hono: serve(async (request) => hono.fetch(request)),
+  express,
+  "next-route": serve(next)
+}
+
+const listen = async (listener: RequestListener) => {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  return {
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api`,
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      })
+  }
+}
+
+/** Lets Ada's agent write, and waits until the API knows of it. */
+const begin = async (baseUrl: string) => {
+  const ids = { chatId: crypto.randomUUID(), messageId: "message/1" }
+  startAgent({ userId: "ada", ...ids })
+  const options: StopOptions = { ...ids, baseUrl, headers: { cookie: "session=ada-1815" } }
+  await vi.waitUntil(async () => (await stopReceipt(options)) !== undefined, { timeout: 5000 })
+  return options
+}
+
+const pathOf = ({ baseUrl, chatId, messageId }: StopOptions) =>
+  `${baseUrl}/chats/${chatId}/messages/${encodeURIComponent(messageId)}/stop`
+
+for (const [name, listener] of Object.entries(examples)) {
+  describe(`the example ${name}`, () => {
+    it("stops a message, says so, and follows it to its end", async () => {
+      await using server = await listen(listener)
+      const options = await begin(server.baseUrl)
+      assert.strictEqual((await stopReceipt(options))?.phase, "none")
+      const events = stopEvents(options)
+      assert.strictEqual((await events.next()).value?.phase, "none")
+      const response = await fetch(pathOf(options), {
+        method: "POST",
+        headers: { ...options.headers, "content-type": "application/json" },
+        body: JSON.stringify({ note: "enough, é😀" })
+      })
+      assert.strictEqual(response.status, 202)
+      assert.strictEqual((await response.json()).requested.note, "enough, é😀")
+      let last: StopReceipt | undefined
+      for await (const receipt of events) last = receipt
+      const receipt = await stopReceipt(options)
+      assert.deepStrictEqual(receipt, last)
+      if (receipt?.phase !== "ended") return assert.fail(`at its end it is ${receipt?.phase}`)
+      assert.strictEqual(receipt.ended.outcome, "stopped")
+      const repeated = await stopMessage({ ...options, wait: "ended" })
+      assert.deepStrictEqual(repeated, { ...receipt, repeated: true })
+    })
+
+    it("lets nobody in who may not", async () => {
+      await using server = await listen(listener)
+      const options = await begin(server.baseUrl)
+      const asking = (headers: Readonly<Record<string, string>>) =>
+        fetch(pathOf(options), {
+          method: "POST",
+          headers: { "content-type": "application/json", ...options.headers, ...headers },
+          body: "{}"
+        })
+      for (const [headers, status, code] of [
+        [{ origin: "https://evil.example" }, 403, "cross_site"],
+        [{ "sec-fetch-site": "cross-site" }, 403, "cross_site"],
+        [{ cookie: "session=eve" }, 401, "unauthenticated"],
+        [{ "content-type": "text/plain" }, 415, "unsupported_media_type"]
+      ] as const) {
+        const response = await asking(headers)
+        assert.deepStrictEqual([response.status, (await response.json()).code], [status, code])
+        assert.match(response.headers.get("content-type") ?? "", /^application\/problem\+json/)
+      }
+      // Bob's own message of that name does not run.
+      const bobs = await asking({ cookie: "session=bob-1845", origin: "http://localhost:3000" })
+      assert.deepStrictEqual([bobs.status, (await bobs.json()).phase], [202, "pending"])
+      assert.strictEqual((await stopReceipt(options))?.phase, "none")
+    })
+
+    it("closes the stream of a client that vanishes", async () => {
+      await using server = await listen(listener)
+      const options = await begin(server.baseUrl)
+      const { handler } = stops
+      let isCancelled = false
+      const closed = new Promise<void>((resolve) => {
+        vi.spyOn(stops, "handler").mockImplementationOnce(async (request) => {
+          const { body, headers, status } = await handler(request)
+          const reader = body?.getReader()
+          return new Response(
+            new ReadableStream({
+              pull: async (controller) => {
+                const read = await reader?.read()
+                if (read?.value) controller.enqueue(read.value)
+              },
+              cancel: async () => {
+                isCancelled = true
+                await reader?.cancel()
+                resolve()
+              }
+            }),
+            { headers, status }
+          )
+        })
+      })
+      const events = stopEvents(options)
+      await events.next()
+      assert.isFalse(isCancelled)
+      events.close()
+      await closed
+    })
+  })
+}
