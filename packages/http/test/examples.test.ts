@@ -138,3 +138,61 @@ for (const [name, listener] of Object.entries(examples)) {
     })
   })
 }
+
+describe("requests of Node as Requests", () => {
+  it("wait for a client that reads slowly, and end when it leaves", async () => {
+    let pulled = 0
+    const chunk = new Uint8Array(65_536)
+    let cancelled: () => void = () => {}
+    const left = new Promise<void>((resolve) => (cancelled = resolve))
+    const body = () =>
+      new ReadableStream<Uint8Array>({
+        pull: (controller) => {
+          pulled += 1
+          controller.enqueue(chunk)
+        },
+        cancel: () => cancelled()
+      })
+    const listener = serve(async () => new Response(body()))
+    let isFull = () => false
+    await using server = await listen((request, response) => {
+      isFull = () => response.writableNeedDrain
+      listener(request, response)
+    })
+    const leaving = new AbortController()
+    // Its body is not read.
+    const response = await fetch(server.baseUrl, { signal: leaving.signal })
+    assert.strictEqual(response.status, 200)
+    // Full, and still so after what was on its way has come.
+    let seen = 0
+    await vi.waitUntil(
+      () => {
+        const isSettled = isFull() && pulled === seen
+        seen = pulled
+        return isSettled
+      },
+      { timeout: 10_000, interval: 100 }
+    )
+    assert.isBelow(pulled * chunk.length, 64 * 1024 * 1024)
+    leaving.abort()
+    await left
+  })
+
+  it("are ended if whoever asks leaves before the answer", async () => {
+    let begun: (signal: AbortSignal) => void = () => {}
+    const signal = new Promise<AbortSignal>((resolve) => (begun = resolve))
+    await using server = await listen(
+      serve((request) => {
+        begun(request.signal)
+        return new Promise(() => {})
+      })
+    )
+    const leaving = new AbortController()
+    const asked = fetch(server.baseUrl, { signal: leaving.signal }).catch(() => {})
+    const { aborted } = await signal
+    assert.isFalse(aborted)
+    leaving.abort()
+    await asked
+    await vi.waitUntil(async () => (await signal).aborted, { timeout: 5000 })
+  })
+})
