@@ -76,6 +76,7 @@ export interface AgentServerUnderTest {
 export const startServer = Effect.fnUntraced(function* (
   options: AgentServer.AgentServerOptions & {
     readonly backing?: Layer.Layer<MessageStore>
+    readonly prefix?: `/${string}`
   } = {}
 ) {
   const backing =

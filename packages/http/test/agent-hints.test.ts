@@ -149,9 +149,9 @@ describe("hints over HTTP", () => {
         )
       })
       yield* Effect.addFinalizer(() => Effect.sync(() => slow.destroy()))
-      const total = 8000
+      const total = 5000
       for (let index = 0; index < total; index++) {
-        const run = runIn("acme", `${"😀".repeat(200)}${index}`)
+        const run = runIn("acme", `${"😀".repeat(245)}${index}`)
         yield* server.signal.publish(run)
         if (index % 50 === 49) yield* observer.hears(run)
       }
