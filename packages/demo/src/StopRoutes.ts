@@ -30,7 +30,7 @@ const ApiLayer = Layer.unwrap(
 
 const originsOf = (address: HttpServer.HttpServer["Service"]["address"]) =>
   "port" in address
-    ? ["127.0.0.1", "localhost"].map((host) => `http://${host}:${address.port}`)
+    ? ["127.0.0.1", "localhost"].map((host) => new URL(`http://${host}:${address.port}`).origin)
     : []
 
 // Without what would lead to Scalar's own services; it reads more settings than its type names.
