@@ -234,6 +234,22 @@ describe("a connection that is lost", () => {
       assert.lengthOf(signals, 1)
     })
 
+    it("leaves no timer behind, however often it is lost", async () => {
+      let tries = 0
+      const lost: typeof fetch = async () => {
+        tries += 1
+        throw new TypeError("lost")
+      }
+      const events = stopEvents({ ...message, fetch: lost })
+      const ended = events.next()
+      while (tries < 5) await vi.advanceTimersByTimeAsync(1000)
+      // The pause before the next try.
+      assert.strictEqual(vi.getTimerCount(), 1)
+      events.close()
+      await ended
+      assert.strictEqual(vi.getTimerCount(), 0)
+    })
+
     it("is silent for 45 seconds, and is made again after one, two, and up to 30 seconds", async () => {
       const begun: Array<number> = []
       let now = 0
@@ -327,7 +343,8 @@ describe("whoever leaves", () => {
       await using server = await endless()
       const leaving = new AbortController()
       const { signal } = leaving
-      const events = stopEvents({ ...message, baseUrl: server.url, signal })
+      const onRetry = () => assert.fail("told that it is tried again")
+      const events = stopEvents({ ...message, baseUrl: server.url, signal, onRetry })
       const leave = () => (how === "close()" ? events.close() : leaving.abort())
       const heard: Array<string> = []
       for await (const { phase } of events) {
