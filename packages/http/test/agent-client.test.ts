@@ -132,6 +132,18 @@ describe("HttpMessageStore", () => {
     })
   )
 
+  it.effect("ends an answer that it does not want, however long that goes on", () =>
+    Effect.gen(function* () {
+      const server = yield* scripted((response) => {
+        response.writeHead(418, { "content-type": "text/plain" })
+        response.write("I am")
+      })
+      const { store } = yield* openAgent(server.url)
+      assert.include(yield* failureOf(store.stopRequests([run])), "answered 418")
+      yield* Effect.promise(() => server.until(() => server.connected() === 0))
+    })
+  )
+
   it.effect("ends a request whose caller is interrupted", () =>
     Effect.gen(function* () {
       const server = yield* scripted(() => {})

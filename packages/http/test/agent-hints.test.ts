@@ -1,6 +1,7 @@
 import { get, type IncomingMessage } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { HttpClient, HttpClientError } from "effect/http"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import * as Redacted from "effect/Redacted"
@@ -10,6 +11,7 @@ import { MessageStore, type Run, runKey, StopHint, StopSignal } from "effect-can
 import { observe, openLayer, untilLater } from "../../sql/test/support/signals.ts"
 import * as TcpProxy from "../../sql/test/support/TcpProxy.ts"
 import { until } from "../../sql/test/support/until.ts"
+import * as HttpMessageStore from "../src/HttpMessageStore.ts"
 import { agentLayer, openAgent, runIn, startServer } from "./agent-fixture.ts"
 import { type Answer, json, listen, refuse, stream } from "./support/scripted.ts"
 
@@ -151,7 +153,7 @@ describe("hints over HTTP", () => {
       yield* Effect.addFinalizer(() => Effect.sync(() => slow.destroy()))
       const total = 5000
       for (let index = 0; index < total; index++) {
-        const run = runIn("acme", `${"😀".repeat(245)}${index}`)
+        const run = runIn("acme", `${"😀".repeat(240)}${index}`)
         yield* server.signal.publish(run)
         if (index % 50 === 49) yield* observer.hears(run)
       }
@@ -172,6 +174,48 @@ describe("hints over HTTP", () => {
       )
       assert.isBelow(text.split("data:").length, total / 2)
       assert.strictEqual(observer.reconnected(), 1)
+    })
+  )
+
+  it.live("reach all of 500 agents, and those who stay when half of them vanish", () =>
+    Effect.gen(function* () {
+      const signal = yield* countingSignal
+      const server = yield* serverWith(signal.layer)
+      const heard = { all: 0, last: 0 }
+      const requests = Array.from({ length: 500 }, () =>
+        get(
+          `${server.url}/agent/hints`,
+          { headers: { authorization: "Bearer acme" }, agent: false },
+          (response) =>
+            response.on("data", (chunk) => {
+              if (String(chunk).includes("chat-first")) heard.all++
+              if (String(chunk).includes("chat-last")) heard.last++
+            })
+        ).on("error", () => {})
+      )
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => requests.forEach((request) => request.destroy()))
+      )
+      yield* until(Effect.sync(server.hearing), (count) => count === 500)
+      // The last ones join after their request has come in.
+      yield* until(
+        Effect.andThen(
+          server.signal.publish(runIn("acme", "first")),
+          Effect.sync(() => heard.all)
+        ),
+        (count) => count >= 500
+      )
+      requests.slice(0, 250).forEach((request) => request.destroy())
+      yield* until(Effect.sync(server.hearing), (count) => count === 250)
+      yield* server.signal.publish(runIn("acme", "last"))
+      yield* until(
+        Effect.sync(() => heard.last),
+        (count) => count === 250
+      )
+      assert.deepStrictEqual([signal.open(), signal.opened()], [1, 1])
+      requests.forEach((request) => request.destroy())
+      yield* until(Effect.sync(signal.open), (open) => open === 0)
+      yield* until(Effect.sync(server.connected), (connected) => connected === 0)
     })
   )
 
@@ -238,18 +282,28 @@ describe("hints over HTTP", () => {
 
   it.effect("are asked for later and later, five seconds at most", () =>
     Effect.gen(function* () {
-      const server = yield* scripted((response) => response.destroy())
-      const opened = yield* openLayer(agentLayer(server.url))
+      let asked = 0
+      const nobody = HttpClient.make((request) =>
+        Effect.suspend(() => {
+          asked++
+          return Effect.fail(
+            new HttpClientError.HttpClientError({
+              reason: new HttpClientError.TransportError({ request, description: "nobody" })
+            })
+          )
+        })
+      )
+      const opened = yield* openLayer(
+        HttpMessageStore.layer({ baseUrl: "http://agents", token: Redacted.make("acme") }).pipe(
+          Layer.provide(Layer.succeed(HttpClient.HttpClient, nobody))
+        )
+      )
       yield* observe(opened.signal)
-      const asked = Effect.sync(() => server.asked.length)
+      yield* TestClock.adjust(0)
       for (const [index, pause] of [100, 200, 400, 800, 1600, 3200, 5000, 5000].entries()) {
-        yield* until(asked, (count) => count === index + 1)
-        // Until it has seen that it is not answered, it does not wait.
-        yield* until(Effect.sync(server.connected), (count) => count === 0)
-        yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+        assert.strictEqual(asked, index + 1)
         yield* TestClock.adjust(pause - 1)
-        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-        assert.strictEqual(server.asked.length, index + 1)
+        assert.strictEqual(asked, index + 1)
         yield* TestClock.adjust(1)
       }
       assert.strictEqual(opened.lines.length, 1)

@@ -1,3 +1,4 @@
+import fc from "fast-check"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -245,4 +246,88 @@ describe("what an agent may ask", () => {
       })
     )
   }
+
+  it.effect("nothing from a page, and nothing that is no JSON", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const send = (headers: Readonly<Record<string, string>>) =>
+        Effect.promise(async () => {
+          const { status } = await fetch(`${server.url}/agent/look`, {
+            method: "POST",
+            headers: {
+              authorization: "Bearer acme",
+              "content-type": "application/json",
+              ...headers
+            },
+            body: JSON.stringify({ runs: [] })
+          })
+          return status
+        })
+      assert.strictEqual(yield* send({}), 200)
+      assert.strictEqual(yield* send({ origin: server.url }), 403)
+      assert.strictEqual(yield* send({ "sec-fetch-site": "cross-site" }), 403)
+      assert.strictEqual(yield* send({ "content-type": "text/plain" }), 415)
+    })
+  )
+
+  it.effect("whatever it likes: no answer is a 500, and no run of others is touched", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ sweepAfter: 0 })
+      const strange = runIn("other", "strange")
+      yield* server.store.startRuns([strange])
+      const before = yield* server.store.findRuns({ _tag: "Refs", refs: [strange.ref] })
+      const id = fc.oneof(fc.constant("strange"), fc.string({ unit: "grapheme", maxLength: 8 }))
+      const run = fc.record(
+        {
+          ref: fc.record(
+            {
+              companyId: fc.oneof(fc.constantFrom("acme", "other", "default"), id),
+              userId: id,
+              chatId: fc.oneof(fc.constant("chat-strange"), id),
+              messageId: fc.oneof(fc.constant("message-strange"), id)
+            },
+            { requiredKeys: ["chatId", "messageId"] }
+          ),
+          runId: fc.oneof(fc.constant("run-strange"), id)
+        },
+        { requiredKeys: ["ref", "runId"] }
+      )
+      const lease = fc.record({
+        owner: id,
+        ttl: fc.oneof(fc.double(), fc.integer({ min: 1, max: 600_000 }))
+      })
+      const bodies = fc.oneof(
+        fc.jsonValue(),
+        fc.record({ runs: fc.array(run, { maxLength: 5 }) }),
+        fc.record({ runs: fc.array(run, { maxLength: 5 }), lease }),
+        fc.record({
+          changes: fc.array(
+            fc.record({ run, to: fc.constantFrom("observed", "completed", "lost", "no") }),
+            { maxLength: 5 }
+          )
+        }),
+        fc.record({ leases: fc.array(lease, { maxLength: 5 }) })
+      )
+      const path = fc.constantFrom("look", "start", "advance", "lease", "sweep")
+      const samples = fc.sample(fc.tuple(path, bodies), 2000)
+      const statuses = new Map<number, number>()
+      yield* Effect.forEach(
+        samples,
+        ([path, body]) =>
+          Effect.map(post(server.url, "acme", `/agent/${path}`, body), ({ status }) =>
+            statuses.set(status, (statuses.get(status) ?? 0) + 1)
+          ),
+        { concurrency: 16 }
+      )
+      assert.deepStrictEqual(
+        Array.from(statuses.keys()).filter((status) => ![200, 204, 400, 403].includes(status)),
+        []
+      )
+      assert.isAbove(statuses.get(200) ?? 0, 100)
+      assert.deepStrictEqual(
+        yield* server.store.findRuns({ _tag: "Refs", refs: [strange.ref] }),
+        before
+      )
+    })
+  )
 })
