@@ -235,16 +235,16 @@ describe("a connection that is lost", () => {
     })
 
     it("leaves no timer behind, however often it is lost", async () => {
-      let tries = 0
-      const lost: typeof fetch = async () => {
-        tries += 1
+      const tries: Array<string> = []
+      const lost: typeof fetch = async (input) => {
+        tries.push(String(input))
         throw new TypeError("lost")
       }
       const events = stopEvents({ ...message, fetch: lost })
       const ended = events.next()
-      while (tries < 5) await vi.advanceTimersByTimeAsync(1000)
-      // The pause before the next try.
-      assert.strictEqual(vi.getTimerCount(), 1)
+      while (tries.length < 5) await vi.advanceTimersByTimeAsync(1000)
+      // The limit of the last try, and the pause before the next.
+      assert.isAtMost(vi.getTimerCount(), 2)
       events.close()
       await ended
       assert.strictEqual(vi.getTimerCount(), 0)
