@@ -5,7 +5,7 @@ import { type RunRecord, runKey } from "effect-cancellation"
 import { type Told, told } from "./support/answers.ts"
 import { type RandomRequest, randomRequests } from "./support/randomRequests.ts"
 import { arrange, everyRun, isStoppedByRight, mayStop, regenerate } from "./support/randomRuns.ts"
-import { openStops, pathsOf, people, runOf } from "./support/stops.ts"
+import { openStops, page, pathsOf, people, runOf } from "./support/stops.ts"
 
 const seed = Number(process.env["RANDOM_SEED"] ?? Date.now() % 0x7fffffff)
 const count = Number(process.env["RANDOM_REQUESTS"] ?? 10_000)
@@ -37,21 +37,42 @@ const settings = {
   rateLimit: { limit: 60, window: "1 hour" }
 } as const
 
+/** A body whose sender is gone before its end. */
+const breaking = (body: Uint8Array) =>
+  new ReadableStream({
+    start: (controller) => {
+      controller.enqueue(body)
+      controller.error(new Error("The connection was reset"))
+    }
+  })
+
 type Stops = Effect.Success<ReturnType<typeof openStops>>
 
 const send = Effect.fnUntraced(function* (
   stops: Stops,
-  { body, headers, method, path }: RandomRequest
+  { body, headers, isBroken, method, path }: RandomRequest
 ) {
   const request = new Request(`http://localhost${path}`, {
     method,
     headers: headers.map(([name, value]): [string, string] => [name, value]),
-    ...(body === undefined ? {} : { body })
+    ...(body === undefined ? {} : { body: isBroken ? breaking(body) : body, duplex: "half" })
   })
   const response = yield* Effect.promise(() => stops.handler(request))
   const text = yield* Effect.promise(() => response.text())
   return { request, response, answer: told(request.method, response, text), text }
 })
+
+/** Whoever sends this is nobody, or a page of another site, or says no JSON: nothing may be done for it. */
+const isToBeRefused = ({ headers, method }: Request, asked: RandomRequest): boolean => {
+  const origin = headers.get("origin")
+  const isJson = /^application\/json\s*(;|$)/i.test(headers.get("content-type") ?? "")
+  return (
+    personOf(asked) === undefined ||
+    (origin !== null && origin !== page) ||
+    headers.get("sec-fetch-site")?.toLowerCase() === "cross-site" ||
+    (method === "POST" && !isJson)
+  )
+}
 
 const personOf = ({ headers }: RandomRequest) => {
   const sent = headers.find(([name]) => name === "authorization")?.[1]
@@ -115,6 +136,7 @@ describe(`random requests (seed ${seed})`, () => {
           seen.set(answer.words, (seen.get(answer.words) ?? 0) + 1)
           const wrong = [...answer.wrong]
           if (response.status >= 500) wrong.push("a 5xx")
+          if (response.status < 400 && isToBeRefused(sent, request)) wrong.push("not refused")
           const { requestStop: asked } = yield* stops.faults.counts
           if (asked.calls > requestStop.calls) {
             if (told4xx(answer)) wrong.push("refused, and asked the store to stop")

@@ -78,6 +78,7 @@ describe(`bytes on a connection (seed ${seed})`, () => {
               ["content-type", "application/json"]
             ],
             body: index % 2 === 0 ? Buffer.from("{}") : undefined,
+            isBroken: false,
             chatId: undefined
           },
           index + 1 < words.length ? "" : last

@@ -41,7 +41,7 @@ describe("a client that hardly reads", () => {
         times.alone.push(yield* round(server, nth))
         const beside = Effect.gen(function* () {
           for (let index = 0; index < 20; index++) {
-            const pace = index % 2 === 0 ? "reads nothing" : { millisPerByte: 1 }
+            const pace = index % 2 === 0 ? "stops reading" : { millisPerByte: 1 }
             yield* listenSlowly(server.server, slow, pace)
           }
           return yield* round(server, 100 + nth)
@@ -57,7 +57,7 @@ describe("a client that hardly reads", () => {
       const server = yield* openServer({ ...fast, keepAlive: "1 millis" })
       const run = runOf()
       yield* server.start(run)
-      const slow = yield* listenSlowly(server.server, run, "reads nothing")
+      const slow = yield* listenSlowly(server.server, run, "stops reading")
       const other = yield* listen(server.port, run)
       yield* other.until((came) => signsOfLifeIn(came) >= 1000)
       assert.isBelow(yield* slow.held, 4096)
@@ -75,7 +75,7 @@ describe("a client that hardly reads", () => {
       const run = runOf()
       yield* server.start(run)
       const fibers = yield* server.fibers.now
-      yield* listenSlowly(server.server, run, "reads nothing")
+      yield* listenSlowly(server.server, run, "stops reading")
       const other = yield* listen(server.port, run)
       assert.isTrue((yield* other.ended).isWhole)
       // Of a page that takes what it is sent the stream ends well; this one's connection is cut.

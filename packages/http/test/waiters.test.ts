@@ -87,7 +87,7 @@ describe("a stop is stored", () => {
           const client = yield* send(server.port, run)
           yield* server.faults.begun(operation, 1)
           leave(client)
-          yield* server.connections.atMost(0)
+          yield* server.closed.atLeast(1)
           yield* server.faults.heal
           yield* server.nothingLeft
           assert.strictEqual(yield* whoStopped(server, run), "ada")

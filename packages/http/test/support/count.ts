@@ -19,10 +19,12 @@ export const makeCount = (): Count => {
       if (isSo()) return Effect.void
       const waiter = Deferred.makeUnsafe<void>()
       waiters.set(waiter, isSo)
-      return Effect.ensuring(
+      const arrive = Effect.ensuring(
         Deferred.await(waiter),
         Effect.sync(() => waiters.delete(waiter))
       )
+      // Whoever counts wakes the waiter: let all who listen to the same hear of it first.
+      return Effect.andThen(arrive, Effect.yieldNow)
     })
 
   return {

@@ -13,6 +13,8 @@ export interface RandomRequest {
   readonly path: string
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   readonly body: Uint8Array<ArrayBuffer> | undefined
+  /** The client is gone before the end of the body. */
+  readonly isBroken: boolean
   /** The chat as it was meant, if the path was written by the rules. */
   readonly chatId: string | undefined
 }
@@ -203,14 +205,15 @@ const method = mostly<string | undefined>(
 
 /** One request. */
 export const randomRequest: fc.Arbitrary<RandomRequest> = fc
-  .tuple(mostly(place, place, noPlace), query, method, headers, randomBody)
-  .map(([{ chatId, path, route }, search, chosen, all, content]) => {
+  .tuple(mostly(place, place, noPlace), query, method, headers, randomBody, fc.nat(99))
+  .map(([{ chatId, path, route }, search, chosen, all, content, share]) => {
     const used = chosen ?? (route === "chat" || route === "stop" ? "POST" : "GET")
     return {
       method: used,
       path: path + search,
       headers: all,
       body: used === "GET" || used === "HEAD" ? undefined : content,
+      isBroken: share === 0,
       chatId
     }
   })

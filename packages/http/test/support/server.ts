@@ -23,13 +23,17 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
   const fibers = makeCount()
   const connections = makeCount()
   const requests = makeCount()
+  const closed = makeCount()
   const server = createServer()
   // Counted at the socket, so that one which Node has forgotten is counted too.
   server.on("connection", (socket) => {
     connections.add(1)
     socket.once("close", () => connections.add(-1))
   })
-  server.on("request", () => requests.add(1))
+  server.on("request", (_, response) => {
+    requests.add(1)
+    response.once("close", () => closed.add(1))
+  })
   const Stops = StopServer.layer({ allowedOrigins: [page], tick: "10 millis", ...options })
   yield* HttpRouter.serve(Stops, {
     disableListenLog: true,
@@ -64,6 +68,8 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
     connections,
     /** Those whose heads have come. */
     requests,
+    /** Those that were answered, or whose client the server knows to be gone. */
+    closed,
     /** Fibers of requests and of what they began. */
     fibers,
     /** Waits until nothing is left of any request: neither a connection nor a fiber. */

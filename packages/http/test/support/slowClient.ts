@@ -4,10 +4,10 @@ import type { Server as HttpServer, ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
 import type { Run } from "effect-cancellation"
 import { makeCount } from "./count.ts"
-import { askingFor } from "./events.ts"
+import { askingFor, phasesIn } from "./events.ts"
 
-/** How many milliseconds it takes for a byte; one that takes none reads nothing until it is woken. */
-type Pace = { readonly millisPerByte: number } | "reads nothing"
+/** How many milliseconds it takes for a byte; or it reads no further than the first receipt. */
+type Pace = { readonly millisPerByte: number } | "stops reading"
 
 class SlowConnection extends Duplex {
   #came = ""
@@ -30,8 +30,10 @@ class SlowConnection extends Duplex {
       done()
     }
     if (this.#isAwake) return take()
-    if (this.#pace !== "reads nothing") {
+    if (this.#pace !== "stops reading") {
       setTimeout(take, this.#pace.millisPerByte * chunk.length)
+    } else if (phasesIn(this.#came).length === 0) {
+      take()
     } else {
       this.#due = take
     }
@@ -66,6 +68,7 @@ export const listenSlowly = Effect.fnUntraced(function* (server: HttpServer, run
     server.emit("connection", connection)
     connection.push(askingFor(run))
   })
+  if (pace === "stops reading") yield* connection.until((came) => phasesIn(came).length > 0)
   return {
     connection,
     /** In bytes. */
