@@ -235,15 +235,15 @@ describe("a connection that is lost", () => {
     })
 
     it("leaves no timer behind, however often it is lost", async () => {
-      const tries: Array<string> = []
-      const lost: typeof fetch = async (input) => {
-        tries.push(String(input))
+      let tries = 0
+      const lost: typeof fetch = async () => {
+        tries += 1
         throw new TypeError("lost")
       }
       const events = stopEvents({ ...message, fetch: lost })
       const ended = events.next()
       await vi.advanceTimersByTimeAsync(20_000)
-      assert.isAtLeast(tries.length, 5)
+      assert.isAtLeast(tries, 5)
       // The limit of the last try, and the pause before the next.
       assert.isAtMost(vi.getTimerCount(), 2)
       events.close()

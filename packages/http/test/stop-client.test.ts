@@ -74,6 +74,17 @@ describe("StopClient", () => {
     })
   )
 
+  it.live("stops the run that is meant, and no newer one", () =>
+    Effect.gen(function* () {
+      const { start, stops } = yield* open
+      yield* start(run)
+      yield* start(runOf({ ...target, runId: "run-2" }))
+      assert.strictEqual((yield* stops.stopMessage({ ...target, runId })).phase, "superseded")
+      assert.strictEqual((yield* stops.receipt(target)).phase, "none")
+      assert.strictEqual((yield* stops.stopMessage(target)).phase, "requested")
+    })
+  )
+
   it.live("stops a chat", () =>
     Effect.gen(function* () {
       const { start, stops } = yield* open
