@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { type Run, StopIntent, StopTarget } from "effect-cancellation"
 import { listen, phasesIn, signsOfLifeIn } from "./support/events.ts"
 import { openServer, type Server } from "./support/server.ts"
 import { listenSlowly } from "./support/slowClient.ts"
@@ -9,20 +10,35 @@ import { runOf } from "./support/stops.ts"
 const fast = { tick: "5 millis", idleTick: "5 millis" } as const
 const all = { concurrency: "unbounded" } as const
 
-const advance = ({ faults }: Server, ...runs: ReadonlyArray<ReturnType<typeof runOf>>) =>
-  faults.store.advanceRuns(runs.map((run) => ({ run, to: "completed" })))
+const advance = (
+  { faults }: Server,
+  to: "observed" | "stopped" | "completed",
+  ...runs: ReadonlyArray<Run>
+) => faults.store.advanceRuns(runs.map((run) => ({ run, to })))
 
-/** How long it takes until all of twenty clients know that their runs are over. */
-const round = Effect.fnUntraced(function* (server: Server, nth: number) {
-  const runs = Array.from({ length: 20 }, (_, index) => runOf({ messageId: `${nth}-${index}` }))
+const stop = ({ faults }: Server, run: Run) =>
+  faults.store.requestStop(StopTarget.cases.Run.make({ run }), StopIntent.make({ reason: "user" }))
+
+/** How long it takes until twenty clients were told of each phase of their runs, which slow ones follow too. */
+const round = Effect.fnUntraced(function* (server: Server, nth: number, slow: boolean) {
+  const runs = Array.from({ length: 20 }, (_, index) =>
+    runOf({ messageId: `${nth}-${index}-${slow}` })
+  )
   yield* server.start(...runs)
+  if (slow) {
+    yield* Effect.forEach(runs, (run, index) =>
+      listenSlowly(server.server, run, index % 2 === 0 ? "stops reading" : { millisPerByte: 1 })
+    )
+  }
   const clients = yield* Effect.forEach(runs, (run) => listen(server.port, run), all)
   const before = yield* Clock.currentTimeNanos
-  yield* advance(server, ...runs)
-  const told = yield* Effect.forEach(clients, ({ ended }) => ended, all)
-  const after = yield* Clock.currentTimeNanos
-  for (const { phases } of told) assert.deepStrictEqual(phases, ["none", "none"])
-  return Number(after - before)
+  yield* Effect.forEach(runs, (run) => stop(server, run))
+  yield* Effect.forEach(clients, (client) => client.told("requested"), all)
+  yield* advance(server, "observed", ...runs)
+  yield* Effect.forEach(clients, (client) => client.told("observed"), all)
+  yield* advance(server, "stopped", ...runs)
+  yield* Effect.forEach(clients, (client) => client.told("ended"), all)
+  return Number((yield* Clock.currentTimeNanos) - before)
 }, Effect.scoped)
 
 const median = (values: ReadonlyArray<number>) =>
@@ -32,21 +48,12 @@ describe("a client that hardly reads", () => {
   it.live("does not slow the others", () =>
     Effect.gen(function* () {
       const server = yield* openServer({ ...fast, keepAlive: "1 millis" })
-      const slow = runOf({ messageId: "slow" })
-      yield* server.start(slow)
-      yield* round(server, 0)
+      yield* round(server, 0, true)
       const times = { alone: [] as Array<number>, besideSlow: [] as Array<number> }
       // In turns, so that whatever else this machine does is the same for both.
       for (let nth = 1; nth <= 9; nth++) {
-        times.alone.push(yield* round(server, nth))
-        const beside = Effect.gen(function* () {
-          for (let index = 0; index < 20; index++) {
-            const pace = index % 2 === 0 ? "stops reading" : { millisPerByte: 1 }
-            yield* listenSlowly(server.server, slow, pace)
-          }
-          return yield* round(server, 100 + nth)
-        })
-        times.besideSlow.push(yield* Effect.scoped(beside))
+        times.alone.push(yield* round(server, nth, false))
+        times.besideSlow.push(yield* round(server, nth, true))
       }
       assert.isBelow(median(times.besideSlow) / median(times.alone), 3, JSON.stringify(times))
     }).pipe(Effect.scoped)
@@ -62,7 +69,7 @@ describe("a client that hardly reads", () => {
       yield* other.until((came) => signsOfLifeIn(came) >= 1000)
       assert.isBelow(yield* slow.held, 4096)
       slow.connection.wake()
-      yield* advance(server, run)
+      yield* advance(server, "completed", run)
       const came = yield* slow.connection.until((text) => phasesIn(text).length === 2)
       assert.isBelow(signsOfLifeIn(came), 500)
       assert.deepStrictEqual((yield* other.ended).phases, ["none", "none"])
