@@ -18,9 +18,9 @@ const statuses: Readonly<Record<string, number>> = {
 
 const fields = new Set(["type", "title", "status", "detail", "code", "retryAfter"])
 
-// A stack (in JSON too), a path, a module, what a store says, and companies: no request names one in its path.
+// A stack (in JSON too; the places that Schema names look alike), a path, a module, what a store says, and companies: no request names one in its path.
 const leaks =
-  /(\n|\\n)\s+at |node_modules|\.[jt]s:\d|file:\/\/|\/src\/|MessageStore|FaultyStore|was told to|Cause|acme|globex/
+  /(\n|\\n)\s{4,}at \S+ \(|node_modules|\.[jt]s:\d|file:\/\/|\/src\/|MessageStore|FaultyStore|was told to|Cause|acme|globex/
 
 const receiptOf = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Union([Receipt, Receipts])))
 
