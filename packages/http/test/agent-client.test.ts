@@ -92,6 +92,25 @@ describe("HttpMessageStore", () => {
     })
   )
 
+  it.effect(
+    "sends in halves what is too large for a proxy, and one run that is by itself once",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* scripted((response, { body }) =>
+          body.length > 500 ? response.writeHead(413).end("<html>") : json(response, 200, nothing)
+        )
+        const { store } = yield* openAgent(server.url)
+        yield* store.stopRequests(Array.from({ length: 10 }, () => runIn("acme")))
+        const halved = server.asked.length
+        assert.isAbove(halved, 3)
+        assert.include(
+          yield* failureOf(store.stopRequests([runIn("acme", "x".repeat(240))])),
+          "answered 413"
+        )
+        assert.strictEqual(server.asked.length, halved + 1)
+      })
+  )
+
   it.effect("sends 1,000 runs with the longest ids there can be", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

@@ -1,6 +1,7 @@
 import { get, type IncomingMessage } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { HttpClient, HttpClientError } from "effect/http"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
@@ -434,7 +435,11 @@ describe("hints over HTTP", () => {
       const opened = yield* openLayer(agentLayer(server.url))
       const observer = yield* observe(opened.signal)
       yield* observer.hearsReconnected(1)
+      const listening = yield* Effect.forkChild(Stream.runDrain(opened.signal.hints), {
+        startImmediately: true
+      })
       yield* opened.close
+      yield* Fiber.join(listening)
       yield* until(Effect.sync(server.connected), (connected) => connected === 0)
       yield* until(Effect.sync(signal.open), (open) => open === 0)
     })
