@@ -91,7 +91,7 @@ const make = Effect.fnUntraced(function* (options: HttpMessageStoreOptions) {
   const requestTimeout = yield* timeOf("requestTimeout", options.requestTimeout ?? "5 seconds")
   const keepAlive = yield* timeOf("keepAlive", options.keepAlive ?? "15 seconds")
   const client = yield* makeAgentClient({ baseUrl, requestTimeout, token: options.token })
-  const { listen } = yield* makeAgentListener({ client, baseUrl, requestTimeout, keepAlive })
+  const listen = yield* makeAgentListener({ client, baseUrl, requestTimeout, keepAlive })
   return Context.make(MessageStore, storeOf(client, options.supports ?? {})).pipe(
     Context.add(StopSignal, {
       // The server publishes: a stop is asked there.

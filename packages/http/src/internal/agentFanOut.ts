@@ -15,7 +15,7 @@ interface Listener<A> {
 }
 
 /** What one hears who begins to listen now; `first` as soon as nothing more will be missed. */
-export type Listen<A> = (accepts: (item: A) => boolean, first?: A) => Stream.Stream<A>
+type Listen<A> = (accepts: (item: A) => boolean, first?: A) => Stream.Stream<A>
 
 /**
  * `source` tells items to all, and never ends by itself. One who has `capacity` items unread loses
@@ -85,5 +85,5 @@ export const makeFanOut = Effect.fnUntraced(function* <A>(options: {
         return Stream.fromQueue(listener.queue)
       })
     )
-  return { listen, listeners: () => listeners.size }
+  return listen
 })

@@ -36,7 +36,7 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
   const { maxLeaseTtl, storeTimeout } = settings
   const store = yield* MessageStore
   const signal = yield* StopSignal
-  const { hints, listeners } = yield* makeAgentHints({ ...settings, signal })
+  const hints = yield* makeAgentHints({ ...settings, signal })
   const sweep = makeAgentSweep(settings.sweepAfter)
   const isWithin = Effect.map(Agent, withinOf)
 
@@ -113,7 +113,6 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
   const records = Effect.map((records: ReadonlyArray<RunRecord>) => ({ records }))
 
   return {
-    listeners,
     look: ({ payload }: { readonly payload: { readonly runs: ReadonlyArray<Run> } }) =>
       look(payload.runs),
     start: ({

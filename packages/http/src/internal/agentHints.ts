@@ -16,7 +16,7 @@ interface Told {
 }
 
 /** The events of one agent, until it must show its credentials again. */
-export type AgentHints = (isWithin: IsWithin) => Stream.Stream<Uint8Array>
+type AgentHints = (isWithin: IsWithin) => Stream.Stream<Uint8Array>
 
 export const makeAgentHints = Effect.fnUntraced(function* (options: {
   readonly signal: StopSignalService
@@ -42,7 +42,7 @@ export const makeAgentHints = Effect.fnUntraced(function* (options: {
     )
   }
 
-  const fanOut = yield* makeFanOut<Told>({
+  const listen = yield* makeFanOut<Told>({
     source: (tell) =>
       Effect.raceFirst(
         hearing(tell),
@@ -52,14 +52,12 @@ export const makeAgentHints = Effect.fnUntraced(function* (options: {
     capacity
   })
 
-  const agentHints: AgentHints = (isWithin) =>
-    fanOut
-      .listen(({ run }) => run === undefined || isWithin(run), alive)
-      .pipe(
-        Stream.map(({ bytes }) => bytes),
-        Stream.interruptWhen(Effect.sleep(maxHints))
-      )
-  return { hints: agentHints, listeners: fanOut.listeners }
+  const hints: AgentHints = (isWithin) =>
+    listen(({ run }) => run === undefined || isWithin(run), alive).pipe(
+      Stream.map(({ bytes }) => bytes),
+      Stream.interruptWhen(Effect.sleep(maxHints))
+    )
+  return hints
 })
 
 const encode = Schema.encodeEffect(Schema.fromJsonString(StopHint))

@@ -11,7 +11,7 @@ import { AgentTrouble } from "./agentTrouble.ts"
 
 export type Token = Redacted.Redacted<string>
 
-export interface AgentTokens {
+interface AgentTokens {
   /** The token to send. */
   readonly get: Effect.Effect<Token, AgentTrouble>
   /** The token to send in place of one that was refused. */

@@ -18,15 +18,16 @@ export const asEvents = (
     maxEvents
   }: { readonly keepAlive: Duration.Duration; readonly maxEvents: Duration.Duration }
 ): Stream.Stream<Uint8Array> =>
-  Stream.concat(
-    Stream.succeed(`retry: ${retryMillis}\n\n`),
-    Stream.merge(
-      receipts.pipe(Stream.mapEffect(event)),
-      // Whoever does not read is told nothing more: these wait in line as the receipts do.
-      Stream.fromEffectRepeat(Effect.as(Effect.sleep(keepAlive), ": alive\n\n")),
-      { haltStrategy: "left" }
-    ).pipe(Stream.interruptWhen(Effect.sleep(maxEvents)))
-  ).pipe(Stream.encodeText, cutAfter(Duration.sum(maxEvents, keepAlive)))
+  Stream.merge(
+    receipts.pipe(Stream.mapEffect(event)),
+    // Whoever does not read is told nothing more: these wait in line as the receipts do.
+    Stream.fromEffectRepeat(Effect.as(Effect.sleep(keepAlive), ": alive\n\n")),
+    { haltStrategy: "left" }
+  ).pipe(
+    Stream.interruptWhen(Effect.sleep(maxEvents)),
+    Stream.encodeText,
+    cutAfter(Duration.sum(maxEvents, keepAlive))
+  )
 
 // Whoever reads nothing takes no end either. The fiber that would tell it is interrupted then, and
 // with it the connection cut, or each such client would be followed for for as long as it likes.
@@ -44,8 +45,6 @@ const cutAfter =
 
 /** Names a receipt, so that one who comes back can say which was the last. */
 export const eventId = (receipt: Receipt): string => `${receipt.phase} ${receipt.runId ?? ""}`
-
-const retryMillis = 1000
 
 const event = (receipt: Receipt) =>
   Effect.map(Effect.orDie(encode(receipt)), (data) => `id: ${eventId(receipt)}\ndata: ${data}\n\n`)
