@@ -1,4 +1,4 @@
-// Type-checks the examples in the docs: every ```ts block of the READMEs and of the JSDoc comments
+// Type-checks the examples in the docs: every ```ts block of the READMEs, of packages/*/docs and of the JSDoc comments
 // in packages/*/src, each as a module of its own. An error is told with the line of the document.
 import { spawnSync } from "node:child_process"
 import fs from "node:fs"
@@ -65,7 +65,9 @@ const docsOf = (file: string, source: string): string => {
 
 const examplesOf = (): ReadonlyArray<Example> => {
   const read = (document: string) => fs.readFileSync(path.join(root, document), "utf8")
-  const readmes = fs.globSync(["README.md", "packages/*/README.md"], { cwd: root })
+  const readmes = fs.globSync(["README.md", "packages/*/README.md", "packages/*/docs/*.md"], {
+    cwd: root
+  })
   const sources = fs.globSync("packages/*/src/**/*.ts", { cwd: root })
   return [
     ...readmes.toSorted().flatMap((document) => blocksOf(document, read(document))),

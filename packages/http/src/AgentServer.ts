@@ -13,7 +13,7 @@ import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http
 import { AgentApi } from "./AgentApi.ts"
 import type { CurrentAgent } from "./CurrentAgent.ts"
 import { type AgentSettings, makeAgentHandlers } from "./internal/agentHandlers.ts"
-import { countOf, pauseOf, timeOf } from "./internal/agentSettings.ts"
+import { countOf, pauseOf, timeOf } from "./internal/settings.ts"
 import { layerGuard } from "./internal/guard.ts"
 
 /**
@@ -89,7 +89,11 @@ export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>
             .handle("sweep", handle.sweep)
             .handle("hints", handle.hints)
         )
-      ).pipe(Layer.provide(layerGuard({ allowedOrigins: undefined, maxBody: settings.maxBody })))
+      ).pipe(
+        Layer.provide(
+          layerGuard({ allowedOrigins: undefined, maxBody: settings.maxBody, challenge: "Bearer" })
+        )
+      )
     )
   )
 

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { CompanyId, UserId } from "effect-cancellation"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
-import { within } from "./internal/within.ts"
+import { inTime } from "./internal/within.ts"
 import { Unauthenticated, Unavailable } from "./Problem.ts"
 
 const ActorFields = Schema.Struct({
@@ -79,10 +79,7 @@ export class CurrentActor extends HttpApiMiddleware.Service<CurrentActor, { prov
         (context) => (handler) =>
           Effect.gen(function* () {
             const request = yield* HttpServerRequest.HttpServerRequest
-            const input = yield* authenticate(request).pipe(
-              Effect.provideContext(context),
-              within("10 seconds", Effect.fail(tooLate))
-            )
+            const input = yield* authenticate(request).pipe(Effect.provideContext(context), inTime)
             return yield* Effect.provideService(handler, Actor, yield* actorOf(input))
           })
       )
@@ -100,11 +97,6 @@ export interface ActorInput {
   readonly userId: string
   readonly roles?: ReadonlyArray<string> | undefined
 }
-
-const tooLate = new Unavailable({
-  detail: "Who you are could not be found out in time; nothing was done.",
-  retryAfter: 1
-})
 
 const decode = Schema.decodeUnknownEffect(ActorFields)
 

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import { CompanyId, Run } from "effect-cancellation"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
+import { inTime } from "./internal/within.ts"
 import { Unauthenticated, Unavailable } from "./Problem.ts"
 
 /**
@@ -76,8 +77,9 @@ export class CurrentAgent extends HttpApiMiddleware.Service<CurrentAgent, { prov
 ) {
   /**
    * From a function of the application. It fails with `Unauthenticated` if the token is none of its
-   * own or has expired, and with `Unavailable` if that cannot be found out now. Ids that are none
-   * are refused as if there were no token, with a warning in the log.
+   * own or has expired, and with `Unavailable` if that cannot be found out now; so does one that takes
+   * longer than 10 seconds. Ids that are none are refused as if there were no token, with a warning
+   * in the log.
    */
   static readonly layer = <R = never>(
     authenticate: (
@@ -91,7 +93,7 @@ export class CurrentAgent extends HttpApiMiddleware.Service<CurrentAgent, { prov
         (context) => (handler) =>
           Effect.gen(function* () {
             const request = yield* HttpServerRequest.HttpServerRequest
-            const input = yield* Effect.provideContext(authenticate(request), context)
+            const input = yield* authenticate(request).pipe(Effect.provideContext(context), inTime)
             return yield* Effect.provideService(handler, Agent, yield* scopeOf(input))
           })
       )

@@ -22,7 +22,7 @@ import type { HttpClient } from "effect/http"
 import type { Look, Records } from "./AgentApi.ts"
 import { type AgentClient, makeAgentClient } from "./internal/agentClient.ts"
 import { makeAgentListener } from "./internal/agentListener.ts"
-import { baseUrlOf, timeOf } from "./internal/agentSettings.ts"
+import { baseUrlOf, timeOf } from "./internal/settings.ts"
 
 /**
  * Settings of the client. One that cannot work kills the layer with `InvalidSetting`.

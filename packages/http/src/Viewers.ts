@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberMap from "effect/FiberMap"
@@ -14,7 +14,6 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import {
-  InvalidSetting,
   MessageRepo,
   type Run,
   runKey,
@@ -22,6 +21,7 @@ import {
   StopTarget,
   type UserId
 } from "effect-cancellation"
+import { pauseOf } from "./internal/settings.ts"
 
 /**
  * Settings of what happens when the last one leaves.
@@ -107,16 +107,7 @@ const layer = ({ grace, onDisconnect }: ViewersOptions): Layer.Layer<never, neve
 export const Viewers = Object.assign(reference, { layer, watching })
 
 const make = Effect.fnUntraced(function* (graceInput: Duration.Input) {
-  const grace = Duration.fromInputUnsafe(graceInput)
-  if (!Duration.isFinite(grace) || Duration.isNegative(grace)) {
-    return yield* Effect.die(
-      new InvalidSetting({
-        option: "grace",
-        value: Duration.format(grace),
-        range: "a finite time, zero or above"
-      })
-    )
-  }
+  const grace = yield* pauseOf("grace", graceInput)
   const repo = yield* MessageRepo
   const counts = new Map<string, number>()
   const leaving = yield* FiberMap.make<string>()

@@ -1,7 +1,5 @@
 /**
- * Stop from a web page, without Effect: ask for a stop, and follow how far it has come.
- *
- * It imports nothing, and runs wherever there is `fetch`: browsers, Node 20, Deno, Bun.
+ * Stop from a web page, or wherever there is `fetch`, without Effect and without any import.
  *
  * @since 0.1.0
  */
@@ -11,23 +9,22 @@ export type * from "./internal/page.ts"
 
 /**
  * Why there is no receipt. `code` is that of the server's problem document, such as `forbidden`;
- * `no_answer` if none came; `unexpected_answer` if what answered is no Stop API.
+ * `no_answer` if none came; `unexpected_answer` if what answered is no Stop API. `message` is a
+ * sentence for a person.
  *
  * @category errors
  * @since 0.1.0
  */
 export class StopError extends Error {
   override readonly name = "StopError"
-  /** A sentence for a person, the same as `message`. */
-  readonly detail = this.message
   readonly code: string
   /** The HTTP status, if there was an answer. */
   readonly status: number | undefined
   /** In seconds: when the server says it is worth trying again. */
   readonly retryAfter: number | undefined
 
-  constructor(code: string, detail: string, options: Partial<StopError>) {
-    super(detail, options)
+  constructor(code: string, message: string, options: Partial<StopError>) {
+    super(message, options)
     this.code = code
     this.status = options.status
     this.retryAfter = options.retryAfter
@@ -135,13 +132,12 @@ async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
 
 type Target = Pick<StopOptions, "chatId"> & Partial<StopMessageOptions>
 type Read<A> = (json: unknown) => A | undefined
-
 // Waits, if what happened can pass by itself: nobody answers, too many ask, a server starts again.
 const getOver = async (
   error: unknown,
   { onRetry }: Target,
   pause: number,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
   end = Infinity
 ) => {
   const problem =
@@ -170,8 +166,8 @@ const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serv
       line.limit(Math.min(10_000 + serverWait, end - performance.now()))
       const response = await send(options, "", init, line.signal)
       const value = read(parse(await response.text()))
-      if (value === undefined) throw unexpected(response)
-      return { status: response.status, value }
+      if (value !== undefined) return { status: response.status, value }
+      throw unexpected(response)
     } catch (error) {
       signal?.throwIfAborted()
       await getOver(error, options, pause, signal, end)
@@ -184,13 +180,18 @@ const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serv
 // Asks again until the phase has come: for the run that was stopped, never for one begun since.
 const reach = async (
   options: Target,
-  { status, value }: { readonly status: number; readonly value: StopReceipt }
+  { status, value }: Awaited<ReturnType<typeof post<StopReceipt>>>,
+  waitsSince?: string
 ): Promise<StopReceipt> => {
   const { messageId, phase, runId } = value
-  const isReached = !options.wait || status !== 202 || isFinal(value) || phase === options.wait
-  if (isReached || !messageId || !runId) return value
+  const since = phase === "pending" ? value.requested.at : ""
+  // Another one waits now: the first did so in vain, and they could for ever.
+  const isVain = since && waitsSince && since !== waitsSince
+  const isDone = !options.wait || status !== 202 || isFinal(value) || phase === options.wait
+  if (isDone || isVain || !messageId || !runId) return value
   await sleep(500, options.signal)
-  return stopMessage({ ...options, messageId, runId })
+  const again = { ...options, messageId, runId }
+  return reach(again, await post(again, receiptOf), since)
 }
 
 const send = async (
@@ -279,14 +280,13 @@ const receiptOf: Read<StopReceipt> = (json) => {
   return isWhole ? (json as unknown as StopReceipt) : undefined
 }
 
-const receiptsOf: Read<ReadonlyArray<StopReceipt>> = (json) => {
-  const list = isObject(json) ? json["receipts"] : undefined
-  return Array.isArray(list) && list.every(receiptOf) ? list : undefined
-}
+const receiptsOf: Read<ReadonlyArray<StopReceipt>> = (json) =>
+  isObject(json) && Array.isArray(json["receipts"]) && json["receipts"].every(receiptOf)
+    ? json["receipts"]
+    : undefined
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null
-
 const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)
@@ -295,7 +295,7 @@ const parse = (text: string): unknown => {
   }
 }
 
-// A signal that aborts with `outer`, when the limit has passed, and when it is closed.
+// Aborts with `outer`, when the limit has passed, and when it is closed.
 const openLine = (outer: AbortSignal | undefined, onClose?: () => void) => {
   const inner = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -315,5 +315,5 @@ const openLine = (outer: AbortSignal | undefined, onClose?: () => void) => {
   return { signal: inner.signal, limit, close }
 }
 
-const sleep = (millis: number, signal: AbortSignal | undefined) =>
+const sleep = (millis: number, signal?: AbortSignal) =>
   new Promise<void>((resolve) => openLine(signal, resolve).limit(millis))

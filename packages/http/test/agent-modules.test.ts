@@ -60,7 +60,7 @@ describe("the modules of the Agent API", () => {
     const names = namesOf("AgentApi.ts")
     assert.deepStrictEqual(
       names.filter((name) => name.endsWith(".ts")),
-      ["AgentApi.ts", "CurrentAgent.ts", "Problem.ts", "RequestGuard.ts"]
+      ["AgentApi.ts", "CurrentAgent.ts", "Problem.ts", "internal/within.ts", "RequestGuard.ts"]
     )
     for (const module of ["HttpMessageStore.ts", "AgentServer.ts"]) {
       assert.deepStrictEqual(

@@ -215,8 +215,8 @@ describe("what is answered", () => {
       await using server = await listen((response) => refuse(response, status, code))
       const error = await refused(stopMessage({ ...message, baseUrl: server.url }))
       assert.deepStrictEqual(
-        [error.name, error.code, error.status, error.message, error.detail, error.retryAfter],
-        ["StopError", code, status, "No.", "No.", undefined]
+        [error.name, error.code, error.status, error.message, error.retryAfter],
+        ["StopError", code, status, "No.", undefined]
       )
       assert.lengthOf(server.asked, 1)
     })
@@ -341,6 +341,22 @@ describe("a stop that is waited for", () => {
       assert.deepStrictEqual(answer, receipt)
       assert.lengthOf(server.asked, 1)
     }
+  })
+
+  it("is given up when what waited for a run has waited in vain", async () => {
+    const waiting = (at: string) => ({
+      ...receipts.pending,
+      runId: "run-1",
+      requested: { ...receipts.pending.requested, at }
+    })
+    const first = waiting("2026-11-23T14:00:00.000Z")
+    const second = waiting("2026-11-23T14:00:31.000Z")
+    await using server = await listen((response, _, index) =>
+      json(response, 202, [first, first, second][index] ?? assert.fail("asked for ever"))
+    )
+    const options = { ...message, runId: "run-1", baseUrl: server.url, wait: "ended" } as const
+    assert.deepStrictEqual(await stopMessage(options), second)
+    assert.lengthOf(server.asked, 3)
   })
 
   it("of a chat is asked again for each message by itself", async () => {

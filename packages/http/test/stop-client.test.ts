@@ -126,8 +126,7 @@ describe("StopClient", () => {
     })
   )
 
-  // Effect takes `retry:` for the end of a stream, and the server says it first.
-  it.live.fails("follows a message of the server to its end", () =>
+  it.live("follows a message of the server to its end", () =>
     Effect.gen(function* () {
       const { advance, start, stops } = yield* open
       yield* start(run)

@@ -89,6 +89,20 @@ describe("a stop", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("of a chat is for what runs in it now, and not for what a newer run has replaced", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops()
+      const older = runOf({ runId: "older" })
+      const newer = runOf({ runId: "newer" })
+      yield* stops.start(older)
+      yield* stops.start(newer)
+      yield* stops.advance(newer, "completed")
+      const { receipts } = yield* jsonOf(yield* stops.send("POST", pathsOf(older).chat, ada))
+      assert.include(JSON.stringify(receipts), '"phase":"tooLate"')
+      assert.include(JSON.stringify(receipts), '"runId":"newer"')
+    }).pipe(Effect.scoped)
+  )
+
   it.live("of a run whose process is gone says that it is lost", () =>
     Effect.gen(function* () {
       const stops = yield* openStops()

@@ -6,14 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import {
-  defaultTenant,
-  messageKey,
-  type MessageRef,
-  type ProcessId,
-  type Run,
-  runKey
-} from "../Message.ts"
+import { defaultTenant, messageKey, type ProcessId, type Run, runKey } from "../Message.ts"
 import type { ForgetQuery, MessageStore, RunQuery, StopLook } from "../MessageStore.ts"
 import {
   receiptOf,
@@ -212,8 +205,7 @@ export const makeMemoryStore = Effect.fnUntraced(function* (options?: {
     requestStop: (target, intent) => atomically((now) => requestStop(target, intent, now)),
     advanceRuns: (changes) =>
       atomically((now) => changes.flatMap(({ run, to }) => advance(run, to, now) ?? [])),
-    findRuns: (query) =>
-      Effect.sync(() => Array.from(records.values()).filter((record) => isFound(query, record))),
+    findRuns: (query) => Effect.sync(() => Array.from(records.values()).filter(foundBy(query))),
     renewLease: ({ owner, ttl }) =>
       atomically((now) => void leases.set(owner, now + Duration.toMillis(ttl))),
     sweepLost: atomically(sweep),
@@ -227,11 +219,11 @@ const chatKey = (where: Where): string =>
 const whereOf = (target: StopTarget): Where =>
   target._tag === "Chat" ? target : target._tag === "Message" ? target.ref : target.run.ref
 
-const isFound = (query: RunQuery, { outcome, run }: RunRecord): boolean => {
-  if (query.runningOnly === true && outcome !== undefined) return false
-  if (query._tag !== "Refs") return isIn(query, run.ref)
-  const key = messageKey(run.ref)
-  return query.refs.some((ref: MessageRef) => messageKey(ref) === key)
+const foundBy = (query: RunQuery): ((record: RunRecord) => boolean) => {
+  const isWanted = ({ outcome }: RunRecord) => query.runningOnly !== true || outcome === undefined
+  if (query._tag !== "Refs") return (record) => isWanted(record) && isIn(query, record.run.ref)
+  const keys = new Set(query.refs.map(messageKey))
+  return (record) => isWanted(record) && keys.has(messageKey(record.run.ref))
 }
 
 const isForgotten = (query: ForgetQuery, record: RunRecord): boolean =>

@@ -20,6 +20,7 @@ import {
   InvalidRequest,
   RateLimited,
   TooLarge,
+  Unauthenticated,
   Unavailable,
   UnsupportedMediaType
 } from "../Problem.ts"
@@ -30,6 +31,8 @@ export interface GuardOptions {
   readonly allowedOrigins: ReadonlySet<string> | undefined
   /** In bytes. */
   readonly maxBody: number
+  /** How one logs in, in the words of `WWW-Authenticate`; unknown where it is the application's own. */
+  readonly challenge?: string
 }
 
 /** The guard of one group of routes. */
@@ -44,7 +47,7 @@ export const layerGuard = (options: GuardOptions): Layer.Layer<RequestGuard> =>
           HttpIncomingMessage.MaxBodySize,
           ByteSize.fromInputUnsafe(options.maxBody)
         ),
-        Effect.catchCause(answerOf),
+        Effect.catchCause(answerOf(options)),
         Effect.map(HttpServerResponse.setHeaders(headers))
       )
     })
@@ -70,17 +73,21 @@ const refusalOf = (
   return method === "GET" || method === "HEAD" || isJson ? undefined : new UnsupportedMediaType()
 }
 
-const answerOf = (cause: Cause.Cause<unknown>) =>
-  Cause.hasInterruptsOnly(cause)
-    ? Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
-    : Effect.flatMap(problemOf(cause), (problem) =>
-        Effect.map(
-          HttpServerRespondable.toResponse(problem),
-          problem instanceof RateLimited || problem instanceof Unavailable
-            ? HttpServerResponse.setHeader("retry-after", String(problem.retryAfter))
-            : (response) => response
-        )
-      )
+const answerOf =
+  ({ challenge }: GuardOptions) =>
+  (cause: Cause.Cause<unknown>) =>
+    Cause.hasInterruptsOnly(cause)
+      ? Effect.failCause(Cause.fromReasons<never>(cause.reasons.filter(Cause.isInterruptReason)))
+      : Effect.gen(function* () {
+          const problem = yield* problemOf(cause)
+          const response = yield* HttpServerRespondable.toResponse(problem)
+          if (problem instanceof RateLimited || problem instanceof Unavailable) {
+            return HttpServerResponse.setHeader(response, "retry-after", `${problem.retryAfter}`)
+          }
+          return problem instanceof Unauthenticated && challenge !== undefined
+            ? HttpServerResponse.setHeader(response, "www-authenticate", challenge)
+            : response
+        })
 
 const problemOf = (cause: Cause.Cause<unknown>) =>
   Effect.suspend((): Effect.Effect<HttpServerRespondable.Respondable> => {

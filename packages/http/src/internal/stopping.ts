@@ -184,7 +184,9 @@ export const makeStopping = (options: {
     chatId: ChatId,
     body: StopChatBody
   ) {
-    const seen = yield* visible(actor, yield* inChat(actor, { chatId, runningOnly: true }), "stop")
+    const running = yield* inChat(actor, { chatId, runningOnly: true })
+    const current = running.filter((record) => record.current)
+    const seen = yield* visible(actor, current, "stop")
     const allowed = seen.filter(({ decision }) => decision === "allow")
     if (seen.length > 0 && allowed.length === 0) return yield* new Forbidden(noStopping)
     if (allowed.length === 0) {

@@ -3,13 +3,32 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { Unavailable } from "../Problem.ts"
 
-/** The effect, or `orElse` if it takes longer; it is interrupted then. */
+/** The effect, or `orElse` if it takes longer: it is interrupted then, and not waited for. */
 export const within =
   <B, E2, R2>(duration: Duration.Input, orElse: Effect.Effect<B, E2, R2>) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | B, E | E2, R | R2> =>
-    Effect.raceFirst(
-      // Fibers of their own: a region that cannot be interrupted would wait for the loser.
-      Effect.interruptible(effect),
-      Effect.andThen(Effect.interruptible(Effect.sleep(duration)), orElse)
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        // A fiber of its own: a race would wait for the loser, which may not be interruptible.
+        Effect.forkDetach(Effect.interruptible(effect), { startImmediately: true }),
+        (fiber) =>
+          Effect.raceFirst(
+            Effect.interruptible(Fiber.join(fiber)),
+            Effect.andThen(Effect.interruptible(Effect.sleep(duration)), orElse)
+          ).pipe(restore, Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe())))
+      )
     )
+
+/** Ten seconds to find out who sends a request: then nobody knows, and nothing is done. */
+export const inTime = within(
+  "10 seconds",
+  Effect.fail(
+    new Unavailable({
+      detail: "Who you are could not be found out in time; nothing was done.",
+      retryAfter: 1
+    })
+  )
+)

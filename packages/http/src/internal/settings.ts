@@ -1,18 +1,31 @@
 /**
- * Settings of the Agent API and its client, looked at when a layer is built.
+ * Settings, looked at when a layer is built: one that cannot work kills it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { InvalidSetting } from "effect-cancellation"
 
-export const timeOf = (option: string, input: Duration.Input): Effect.Effect<Duration.Duration> => {
+/** A finite time above zero, and at most `most` if there is one. */
+export const timeOf = (
+  option: string,
+  input: Duration.Input,
+  most?: Duration.Duration
+): Effect.Effect<Duration.Duration> => {
   const time = decoded(input)
-  return isFinite(time) && Duration.isPositive(time)
+  const isRight = isFinite(time) && Duration.isPositive(time)
+  return isRight && (most === undefined || Duration.isLessThanOrEqualTo(time, most))
     ? Effect.succeed(time)
-    : invalid(option, Duration.format(time), "a finite time above zero")
+    : invalid(
+        option,
+        Duration.format(time),
+        most === undefined
+          ? "a finite time above zero"
+          : `above zero and at most ${Duration.format(most)}`
+      )
 }
 
+/** A finite time, which may be nothing. */
 export const pauseOf = (
   option: string,
   input: Duration.Input
@@ -23,10 +36,21 @@ export const pauseOf = (
     : invalid(option, Duration.format(time), "a finite time, zero or above")
 }
 
+/** A whole number above zero. */
 export const countOf = (option: string, value: number): Effect.Effect<number> =>
   Number.isSafeInteger(value) && value > 0
     ? Effect.succeed(value)
     : invalid(option, String(value), "a whole number above zero")
+
+/** An origin as a browser sends it: without a path, and without the port that is the scheme's own. */
+export const originOf = (origin: string): Effect.Effect<string> =>
+  URL.canParse(origin) && new URL(origin).origin === origin
+    ? Effect.succeed(origin)
+    : invalid(
+        "allowedOrigins",
+        JSON.stringify(origin),
+        "origins as browsers send them, such as https://app.example.com, without a path or a slash at the end"
+      )
 
 /** The address of a server, without a slash at its end. */
 export const baseUrlOf = (input: string | URL): Effect.Effect<string> => {
