@@ -1,5 +1,5 @@
 /** A server of the Agent API with real sockets, its store and its signal, and agents that ask it. */
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { NodeHttpServer } from "@effect/platform-node"
 import * as Context from "effect/Context"
@@ -60,6 +60,7 @@ export const makeTokens = () => {
 
 export interface AgentServerUnderTest {
   readonly url: string
+  readonly http: Server
   readonly tokens: ReturnType<typeof makeTokens>
   readonly store: MessageStore["Service"]
   readonly signal: StopSignalService
@@ -77,6 +78,7 @@ export const startServer = Effect.fnUntraced(function* (
   options: AgentServer.AgentServerOptions & {
     readonly backing?: Layer.Layer<MessageStore>
     readonly prefix?: `/${string}`
+    readonly graceful?: `${number} ${"millis" | "seconds"}`
   } = {}
 ) {
   const backing =
@@ -110,7 +112,7 @@ export const startServer = Effect.fnUntraced(function* (
         NodeHttpServer.layer(() => server, {
           host: "127.0.0.1",
           port: 0,
-          gracefulShutdownTimeout: "10 millis"
+          gracefulShutdownTimeout: options.graceful ?? "10 millis"
         })
       )
     )
@@ -118,6 +120,7 @@ export const startServer = Effect.fnUntraced(function* (
   const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}`,
+    http: server,
     tokens,
     store: Context.get(services, MessageStore),
     signal: Context.get(services, StopSignal),

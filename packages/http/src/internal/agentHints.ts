@@ -1,13 +1,14 @@
 /**
  * The hints of the server's own signal as server-sent events, to each agent those of its runs.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { type Run, StopHint, type StopSignalService } from "effect-cancellation"
 import { makeFanOut } from "./agentFanOut.ts"
 import type { IsWithin } from "./agentScope.ts"
+import { cutAfter } from "./cutAfter.ts"
 
 /** What is sent to whoever listens, rendered once; about a run, or for all. */
 interface Told {
@@ -55,7 +56,8 @@ export const makeAgentHints = Effect.fnUntraced(function* (options: {
   const hints: AgentHints = (isWithin) =>
     listen(({ run }) => run === undefined || isWithin(run), alive).pipe(
       Stream.map(({ bytes }) => bytes),
-      Stream.interruptWhen(Effect.sleep(maxHints))
+      Stream.interruptWhen(Effect.sleep(maxHints)),
+      cutAfter(Duration.sum(maxHints, keepAlive))
     )
   return hints
 })
