@@ -40,7 +40,9 @@ export type DecideStop<R = never> = (
 
 /**
  * The rule of an application. It is asked after a run was found in the actor's own company, and never
- * sees another's. There is no default: without it the Stop API does not type-check.
+ * sees another's. It is also asked whether the actor might stop a run that has not begun, before a stop
+ * waits for one: that record's `startedAt` is 0, and its ids are the actor's own (see `ownerOf`), with
+ * names that nothing has where the page named none. There is no default: without it the Stop API does not type-check.
  *
  * @category services
  * @since 0.1.0
@@ -88,7 +90,9 @@ export class StopPolicy extends Context.Service<
   }): Layer.Layer<StopPolicy, never, R> => {
     const adminRole = options?.adminRole ?? "admin"
     return this.layer<R>((actor, record, action) => {
-      const isOwn = (record.run.ref.userId ?? defaultTenant) === actor.userId
+      const { userId } = record.run.ref
+      // What has no user is nobody's own.
+      const isOwn = userId === actor.userId && userId !== defaultTenant
       if (isOwn || actor.roles.includes(adminRole)) return Effect.succeed("allow")
       const isShared = options?.isShared?.(actor, record) ?? Effect.succeed(false)
       return Effect.map(isShared, (shared) =>

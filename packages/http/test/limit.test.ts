@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
+import { Fault } from "effect-cancellation-testing"
 import { openStops, pathsOf, runOf } from "./support/stops.ts"
 
 const rateLimit = { limit: 2, window: "1 hour" } as const
@@ -26,7 +27,12 @@ describe("the limit of new stops", () => {
       const other = yield* openStops({ rateLimit, limiter: shared })
       for (const stops of [one, other]) yield* stops.start(...runs)
       assert.deepStrictEqual(yield* press(one), [202, 202, 429])
-      assert.deepStrictEqual(yield* press(other), [429, 429, 429])
+      // the first two are repeated here, and that is free
+      assert.deepStrictEqual(yield* press(other), [202, 202, 429])
+      const more = runOf({ chatId: "more" })
+      yield* other.start(more)
+      const response = yield* other.send("POST", pathsOf(more).stop, { as: "ada" })
+      assert.strictEqual(response.status, 429)
     }).pipe(Effect.scoped)
   )
 
@@ -37,6 +43,30 @@ describe("the limit of new stops", () => {
         yield* stops.start(...runs)
         assert.deepStrictEqual(yield* press(stops), [202, 202, 429])
       }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("counts a double click once, and what could not be stored once", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({ rateLimit: { limit: 1, window: "1 hour" } })
+      const [run, other] = runs
+      if (!run || !other) throw new Error("There are three")
+      yield* stops.start(run, other)
+      const press = Effect.map(
+        stops.send("POST", pathsOf(run).stop, { as: "ada" }),
+        ({ status }) => status
+      )
+      // all look before one of them has stored it
+      yield* stops.faults.set({ findRuns: Fault.slow("20 millis"), requestStop: Fault.fail })
+      const clicks = yield* Effect.all([press, press, press], { concurrency: "unbounded" })
+      assert.deepStrictEqual(clicks, [503, 503, 503])
+      yield* stops.faults.heal
+      assert.strictEqual(yield* press, 202)
+      const refused = yield* stops.send("POST", pathsOf(other).stop, { as: "ada" })
+      assert.strictEqual(refused.status, 429)
+      // who was refused has not paid for the next try either
+      const again = yield* stops.send("POST", pathsOf(other).stop, { as: "ada" })
+      assert.strictEqual(again.status, 429)
     }).pipe(Effect.scoped)
   )
 

@@ -71,6 +71,43 @@ describe("a policy", () => {
     )
   }
 
+  it.live("decides of the run that is stopped, also if another begins meanwhile", () =>
+    Effect.gen(function* () {
+      const deciding = yield* Deferred.make<void>()
+      const begun = yield* Deferred.make<void>()
+      const stops = yield* openStops({
+        policy: StopPolicy.layer((_, { run: { runId } }) =>
+          runId === "run-1"
+            ? Effect.as(
+                Effect.andThen(Deferred.succeed(deciding, undefined), Deferred.await(begun)),
+                "allow"
+              )
+            : Effect.succeed("forbid")
+        )
+      })
+      const newer = runOf({ runId: "newer" })
+      yield* stops.start(run)
+      const asking = yield* Effect.forkChild(stops.send("POST", pathsOf(run).stop, ada))
+      yield* Deferred.await(deciding)
+      yield* stops.start(newer)
+      yield* Deferred.succeed(begun, undefined)
+      // the newer one is meant then, and that is forbidden
+      assert.strictEqual((yield* Fiber.join(asking)).status, 403)
+      assert.isUndefined((yield* stops.record(newer))?.request)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("that interrupts itself is a failure of the server", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({ policy: StopPolicy.layer(() => Effect.interrupt) })
+      yield* stops.start(run)
+      for (const [method, path] of routes) {
+        const response = yield* stops.send(method, path, ada)
+        assert.strictEqual((yield* jsonOf(response))["code"], "internal_error")
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is asked of each run in a chat, and one that is hidden is not heard of", () =>
     Effect.gen(function* () {
       const hidden = runOf({ messageId: "hidden" })
@@ -124,11 +161,68 @@ describe("an actor", () => {
 
   it.live("whose refs have no user is waited for under none", () =>
     Effect.gen(function* () {
-      const stops = yield* openStops({ ownerOf: () => undefined })
       const unowned = runOf({}, { companyId: "acme" })
-      yield* stops.send("POST", pathsOf(unowned).stop, ada)
-      yield* stops.start(unowned)
-      assert.strictEqual((yield* stops.record(unowned))?.request?.requestedBy, "ada")
+      for (const [policy, requestedBy] of [
+        [StopPolicy.layer(() => Effect.succeed("allow")), "ada"],
+        // whose they are this one cannot tell, so it lets nobody stop them, now or later
+        [StopPolicy.layerOwn(), undefined]
+      ] as const) {
+        const stops = yield* openStops({ policy, ownerOf: () => undefined })
+        for (const path of [pathsOf(unowned).stop, pathsOf(unowned).chat]) {
+          yield* stops.send("POST", path, ada)
+        }
+        yield* stops.start(unowned)
+        const { request } = (yield* stops.record(unowned)) ?? {}
+        assert.strictEqual(request && String(request.requestedBy), requestedBy)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is not heard of by who asks in the place of what is hidden", () =>
+    Effect.gen(function* () {
+      // without users in the refs, everything is in everybody's place
+      const run = runOf({}, { companyId: "acme" })
+      const policies = [
+        StopPolicy.layer(() => Effect.succeed("hide")),
+        StopPolicy.layer((_, { startedAt }) => Effect.succeed(startedAt === 0 ? "allow" : "hide"))
+      ]
+      for (const policy of policies) {
+        for (const body of [{}, { runId: "run-1" }]) {
+          for (const state of ["runs", "ended"]) {
+            const stops = yield* openStops({ policy, ownerOf: () => undefined })
+            yield* stops.start(run)
+            if (state === "ended") yield* stops.advance(run, "completed")
+            const answers = [
+              yield* jsonOf(yield* stops.send("POST", pathsOf(run).stop, { ...ada, body }))
+            ]
+            if (state === "runs") {
+              const all = yield* jsonOf(yield* stops.send("POST", pathsOf(run).chat, ada))
+              answers.push(...(all["receipts"] as ReadonlyArray<Record<string, unknown>>))
+            }
+            for (const answer of answers) {
+              assert.strictEqual(answer["phase"], "pending")
+              assert.isTrue(answer["runId"] === undefined || answer["runId"] === body.runId)
+            }
+            assert.isUndefined((yield* stops.record(run))?.request)
+          }
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is not told of a chat what has just ended and is hidden", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({
+        policy: StopPolicy.layer((_, { run: { ref } }) =>
+          Effect.succeed(ref.messageId === "hidden" ? "hide" : "allow")
+        )
+      })
+      const hidden = runOf({ messageId: "hidden" })
+      yield* stops.start(hidden)
+      yield* stops.advance(hidden, "completed")
+      const { receipts } = yield* jsonOf(yield* stops.send("POST", pathsOf(hidden).chat, ada))
+      assert.include(JSON.stringify(receipts), '"phase":"pending"')
+      assert.notInclude(JSON.stringify(receipts), "hidden")
     }).pipe(Effect.scoped)
   )
 })
@@ -148,6 +242,19 @@ describe("a policy or a login that never answers", () => {
       (reached) => ({
         policy: StopPolicy.layer(() =>
           reached.pipe(Effect.andThen(Deferred.await(never)), Effect.as("allow"))
+        )
+      })
+    ],
+    [
+      "a policy that cannot be interrupted",
+      5,
+      (reached) => ({
+        policy: StopPolicy.layer(() =>
+          reached.pipe(
+            Effect.andThen(Deferred.await(never)),
+            Effect.as("allow" as const),
+            Effect.uninterruptible
+          )
         )
       })
     ],

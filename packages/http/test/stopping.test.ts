@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import { Fault } from "effect-cancellation-testing"
 import { eventsOf, jsonOf, openStops, pathsOf, runOf } from "./support/stops.ts"
 
@@ -397,5 +399,41 @@ describe("the events of a stop", () => {
         })
         assert.strictEqual(again.status, 204)
       }).pipe(Effect.scoped)
+  )
+
+  it.live("have ids that a header can carry", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops()
+      const run = runOf({ runId: "läuft-運行" })
+      yield* stops.start(run)
+      yield* stops.advance(run, "completed")
+      const response = yield* stops.send("GET", pathsOf(run).events, ada)
+      const text = yield* Effect.promise(() => response.text())
+      const id = /^id: (.*)$/m.exec(text)?.[1] ?? ""
+      assert.match(id, /^[ -~]+$/)
+      const headers = { "last-event-id": id }
+      const again = yield* stops.send("GET", pathsOf(run).events, { ...ada, headers })
+      assert.strictEqual(again.status, 204)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("end with the server, and so does who waits", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const stops = yield* Scope.provide(openStops(), scope)
+      const run = runOf()
+      yield* stops.start(run)
+      const response = yield* stops.send("GET", pathsOf(run).events, ada)
+      const told = yield* Effect.forkChild(eventsOf(response))
+      const waiting = yield* Effect.forkChild(
+        stops.send("POST", pathsOf(run).stop, { ...ada, body: { wait: "ended" } })
+      )
+      yield* stops.faults.ended("requestStop", 1)
+      const { findRuns } = yield* stops.faults.counts
+      yield* stops.faults.ended("findRuns", findRuns.calls + 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(told))[0]?.["phase"], "none")
+      assert.strictEqual((yield* Fiber.join(waiting)).status, 202)
+    })
   )
 })

@@ -2,12 +2,11 @@
  * Receipts as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  */
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Receipt } from "../StopApi.ts"
-import { cutAfter } from "./cutAfter.ts"
 
 const encode = Schema.encodeEffect(Schema.fromJsonString(Receipt))
 
@@ -29,8 +28,7 @@ export const asEvents = (
     { haltStrategy: "left" }
   ).pipe(
     Stream.interruptWhen(Effect.andThen(Effect.sleep(maxEvents), Effect.fail(new TimeIsUp()))),
-    Stream.encodeText,
-    cutAfter(Duration.sum(maxEvents, keepAlive))
+    Stream.encodeText
   )
 
 /** Names a receipt, in ASCII, so that one who comes back can say in a header which was the last. */

@@ -1,6 +1,8 @@
 /**
  * The four routes.
  */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -11,12 +13,14 @@ import { Actor } from "../CurrentActor.ts"
 import { Receipt, Receipts, type StopChatBody, type StopMessageBody } from "../StopApi.ts"
 import { StopPolicy } from "../StopPolicy.ts"
 import { Viewers } from "../Viewers.ts"
+import { cutAfter } from "./cutAfter.ts"
 import { makeFollowers } from "./followers.ts"
 import { hasReached, isFinal, receiptOfRun } from "./receipts.ts"
 import { asEvents, eventId } from "./receiptEvents.ts"
 import { type Stopped, makeStopping } from "./stopping.ts"
 import { makeStopLimit } from "./stopLimit.ts"
 import type { StopSettings } from "./stopSettings.ts"
+import { makeVisibility } from "./visibility.ts"
 
 interface OfChat {
   readonly params: { readonly chatId: ChatId }
@@ -35,13 +39,12 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
   const viewers = yield* Viewers
   const scope = yield* Effect.scope
   const limiter = yield* rateLimiter
-  const stopping = makeStopping({
-    repo,
-    policy,
-    ownerOf: settings.ownerOf,
-    limit: makeStopLimit({ ...settings, limiter })
-  })
+  const visibility = makeVisibility({ repo, policy })
+  const limit = makeStopLimit({ ...settings, ...limiter })
+  const stopping = makeStopping({ repo, visibility, limit, ownerOf: settings.ownerOf })
   const followers = makeFollowers({ ...settings, repo, scope })
+  const closing = yield* Deferred.make<void>()
+  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
 
   // Answers how far the stop has come by the time the page wants to hear of it.
   const waited = Effect.fnUntraced(function* (
@@ -61,6 +64,7 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
         })
       ),
       Stream.takeUntil((next) => hasReached(next, phase)),
+      Stream.interruptWhen(Deferred.await(closing)),
       Stream.runDrain,
       Effect.timeoutOption(settings.maxWait),
       // The stop is stored; who does not wait for it any more is let go.
@@ -109,12 +113,19 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
     const { ref, runId } = record.run
     const later = followers.follow({ ref, runId }, record).pipe(Stream.map(receiptOfRun))
     const receipts = Stream.concat(Stream.succeed(now), later).pipe(Stream.takeUntil(isFinal))
-    const bytes = asEvents(receipts, settings)
+    // The end of the server is nobody's leaving: to those who look it is as if all had been told.
+    const bytes = asEvents(receipts, settings).pipe(Stream.interruptWhen(Deferred.await(closing)))
     // Who may only read must not be able to stop by leaving.
-    const counts = viewers.onDisconnect === "stop" && (yield* stopping.mayStop(actor, record))
-    const looked = counts
-      ? Stream.unwrap(Effect.as(viewers.look(record.run, actor.userId), bytes))
-      : bytes
+    const counts =
+      viewers.onDisconnect === "stop" &&
+      (yield* visibility.decide(actor, record, "stop")) === "allow"
+    const looked = (
+      counts ? Stream.unwrap(Effect.as(viewers.look(record.run, actor.userId), bytes)) : bytes
+    ).pipe(
+      Stream.catchTag("TimeIsUp", () => Stream.empty),
+      // Outside of all that may run in a fiber of its own: it cuts the one that tells.
+      cutAfter(Duration.sum(settings.maxEvents, settings.keepAlive))
+    )
     return HttpServerResponse.stream(looked, {
       contentType: "text/event-stream",
       // Some proxies gather what they pass on.
@@ -129,8 +140,12 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
 const rateLimiter = Effect.flatMap(
   Effect.serviceOption(RateLimiter.RateLimiter),
   Option.match({
-    onSome: Effect.succeed,
-    onNone: () => Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory, { local: true })
+    onSome: (limiter) => Effect.succeed({ limiter, isShared: true }),
+    onNone: () =>
+      Effect.map(
+        Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory, { local: true }),
+        (limiter) => ({ limiter, isShared: false })
+      )
   })
 )
 

@@ -5,38 +5,81 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { defaultTenant, messageKey, runKey, type StopTarget } from "effect-cancellation"
+import {
+  defaultTenant,
+  messageKey,
+  runKey,
+  type StopReceipt,
+  type StopTarget
+} from "effect-cancellation"
 import type { RateLimiter } from "effect/persistence"
 import type { Actor } from "../CurrentActor.ts"
 import { RateLimited } from "../Problem.ts"
 import { within } from "./within.ts"
 
 type Person = Actor["Service"]
+type Pending = Extract<StopReceipt, { readonly _tag: "Pending" }>
 
 export interface StopLimit {
-  /** Takes one of the actor's stops; refused if none is left. */
-  readonly spend: (actor: Person) => Effect.Effect<void, RateLimited>
-  /** Whether this process was asked for the same a moment ago, when nothing ran there yet. */
-  readonly isWaiting: (actor: Person, target: StopTarget) => Effect.Effect<boolean>
+  /** Takes one of the actor's stops, unless the same was asked a moment ago; refused if none is left. */
+  readonly spend: (actor: Person, target: StopTarget) => Effect.Effect<void, RateLimited>
   /** Remembers a stop that waits for its run; answers whether it was the same one before. */
-  readonly wait: (actor: Person, target: StopTarget, askedAt: number) => Effect.Effect<boolean>
+  readonly wait: (actor: Person, target: StopTarget, pending: Pending) => Effect.Effect<boolean>
+}
+
+interface Asked {
+  readonly until: number
+  /** Of a stop that waits for its run: when it was asked, by the store. */
+  readonly waitsSince: number | undefined
 }
 
 export const makeStopLimit = (options: {
   readonly limiter: RateLimiter.RateLimiter
+  /** Whether other processes count with the same limiter. */
+  readonly isShared: boolean
   readonly limit: number
   readonly window: Duration.Duration
 }): StopLimit => {
-  const { limit, limiter, window } = options
-  const waiting = new Map<string, { readonly askedAt: number; readonly until: number }>()
+  const { isShared, limit, limiter, window } = options
+  const asked = new Map<string, Asked>()
+
+  const remember = (key: string, now: number, entry: Asked) => {
+    for (const [old, { until }] of asked) {
+      // In the order in which they were asked: one that waits for longer may keep others a while.
+      if (until > now && asked.size < most) break
+      asked.delete(old)
+    }
+    asked.delete(key)
+    asked.set(key, entry)
+  }
+
+  // What another process was asked, if it counts with us: that it was, and no number of times.
+  const elsewhere = (key: string, tokens: 0 | 1) =>
+    isShared
+      ? limiter.consume({ key: `asked:${key}`, limit: 1, window: remembered, tokens })
+      : Effect.succeed({ remaining: 1 })
+
+  const pay = Effect.fnUntraced(function* (actor: Person, key: string) {
+    const { remaining } = yield* elsewhere(key, 0)
+    if (remaining === 0) return
+    yield* limiter.consume({ key: `stop:${keyOf(actor)}`, limit, window, onExceeded: "fail" })
+    yield* Effect.ignore(elsewhere(key, 1))
+  })
 
   return {
-    spend: (actor) =>
-      limiter.consume({ key: `stop:${keyOf(actor)}`, limit, window, onExceeded: "fail" }).pipe(
-        Effect.asVoid,
+    spend: Effect.fnUntraced(function* (actor, target) {
+      const key = keyOf(actor, target)
+      const now = yield* Clock.currentTimeMillis
+      if ((asked.get(key)?.until ?? 0) > now) return
+      // Before it is paid and stored: the second click of a double click must find it.
+      remember(key, now, { until: now + remembered, waitsSince: undefined })
+      yield* pay(actor, key).pipe(
         Effect.catch(({ reason }) =>
           reason._tag === "RateLimitExceeded"
-            ? Effect.fail(tooMany(reason.retryAfter))
+            ? Effect.andThen(
+                Effect.sync(() => asked.delete(key)),
+                Effect.fail(tooMany(reason.retryAfter))
+              )
             : // A stop matters more than its count.
               Effect.logWarning("Stops are not limited: the store of the rate limiter has failed")
         ),
@@ -44,30 +87,20 @@ export const makeStopLimit = (options: {
           "1 second",
           Effect.logWarning("Stops are not limited: the rate limiter does not answer")
         )
-      ),
-    isWaiting: (actor, target) =>
-      Effect.map(
-        Clock.currentTimeMillis,
-        (now) => (waiting.get(keyOf(actor, target))?.until ?? 0) > now
-      ),
-    wait: (actor, target, askedAt) =>
+      )
+    }),
+    wait: (actor, target, { expiresAt, request }) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        for (const [key, { until }] of waiting) {
-          // In the order of their ends, since all wait equally long.
-          if (until > now && waiting.size < most) break
-          waiting.delete(key)
-        }
         const key = keyOf(actor, target)
-        const before = waiting.get(key)
-        if (before?.askedAt === askedAt) return true
-        waiting.delete(key)
-        waiting.set(key, { askedAt, until: now + remembered })
-        return false
+        const waitsSince = request.userAbortedAt
+        const before = asked.get(key)
+        remember(key, now, { until: now + Math.max(0, expiresAt - waitsSince), waitsSince })
+        return before?.waitsSince === waitsSince
       })
   }
 }
 
-/** In milliseconds: as long as a stop waits for its run by default. */
+/** In milliseconds. */
 const remembered = 30_000
 const most = 10_000
 

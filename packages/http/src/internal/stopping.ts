@@ -1,33 +1,31 @@
 /**
- * What an actor may see and stop, and the stop itself. Runs are found with the actor's own company,
- * and the policy is asked of what was found; another company's run is never found.
+ * Stops, asked in the name of an actor.
+ *
+ * What is hidden is treated as what is not there: the stop waits in the actor's own name for a run
+ * that has not begun. Where the policy would not let the actor stop such a run, it waits for nobody.
  */
 import * as Effect from "effect/Effect"
 import {
   type ChatId,
   defaultTenant,
-  type MessageId,
+  MessageId,
   MessageRef,
   type MessageRepo,
   Run,
-  type RunId,
-  RunQuery,
-  type RunRecord,
+  RunId,
+  RunRecord,
   StopIntent,
+  type StopReceipt,
   StopTarget,
   type UserId
 } from "effect-cancellation"
-import type { Actor } from "../CurrentActor.ts"
-import { Forbidden, NotFound, Unavailable } from "../Problem.ts"
+import { Forbidden, NotFound } from "../Problem.ts"
 import type { Receipt, StopChatBody, StopMessageBody } from "../StopApi.ts"
-import type { StopAction, StopPolicy } from "../StopPolicy.ts"
 import type { Followed } from "./followers.ts"
+import { receiptOfStop } from "./receipts.ts"
 import type { StopLimit } from "./stopLimit.ts"
 import { ofStore } from "./storeProblem.ts"
-import { receiptOfStop } from "./receipts.ts"
-import { within } from "./within.ts"
-
-type Person = Actor["Service"]
+import { type Decided, isVisible, type Person, type Visibility } from "./visibility.ts"
 
 interface Message {
   readonly chatId: ChatId
@@ -41,59 +39,16 @@ export interface Stopped {
   readonly followed: Followed | undefined
 }
 
-export type Stopping = ReturnType<typeof makeStopping>
-
 export const makeStopping = (options: {
   readonly repo: MessageRepo["Service"]
-  readonly policy: StopPolicy["Service"]
+  readonly visibility: Visibility
   readonly limit: StopLimit
   /** The user of the refs of what an actor starts. */
   readonly ownerOf: (actor: Person) => UserId | undefined
 }) => {
-  const { limit, ownerOf, policy, repo } = options
-
-  const inChat = (
-    { companyId }: Person,
-    place: {
-      readonly chatId: ChatId
-      readonly messageId?: MessageId
-      readonly runningOnly?: boolean
-    }
-  ) =>
-    ofStore(
-      repo.findRuns(
-        RunQuery.cases.Chat.make({ ...(companyId === undefined ? {} : { companyId }), ...place })
-      )
-    )
-
-  const decide = (actor: Person, record: RunRecord, action: StopAction) =>
-    within("5 seconds", Effect.fail(undecided))(policy.decide(actor, record, action))
-
-  /** Those that the policy does not hide, with what it says of each. */
-  const visible = Effect.fnUntraced(function* (
-    actor: Person,
-    records: ReadonlyArray<RunRecord>,
-    action: StopAction
-  ) {
-    const decided = yield* Effect.forEach(records, (record) =>
-      Effect.map(decide(actor, record, action), (decision) => ({ record, decision }))
-    )
-    return decided.filter(({ decision }) => decision !== "hide")
-  })
-
-  // The run that is meant; of two users' messages of the same name one's own.
-  const meant = Effect.fnUntraced(function* (
-    actor: Person,
-    { chatId, messageId }: Message,
-    runId: RunId | undefined,
-    action: StopAction
-  ) {
-    const records = (yield* inChat(actor, { chatId, messageId })).filter((record) =>
-      runId === undefined ? record.current : record.run.runId === runId
-    )
-    const seen = yield* visible(actor, records, action)
-    return seen.find(({ record }) => isOf(actor, record)) ?? seen[0]
-  })
+  const { limit, ownerOf, repo, visibility } = options
+  // Names no run and no message: what waits for it waits for nobody.
+  const nobody = globalThis.crypto.randomUUID()
 
   const ownPlace = (actor: Person) => {
     const { companyId } = actor
@@ -104,50 +59,80 @@ export const makeStopping = (options: {
     }
   }
 
-  // What changes nothing is free.
-  const pay = Effect.fnUntraced(function* (
-    actor: Person,
-    target: StopTarget,
-    before: RunRecord | undefined
-  ) {
-    const isNew = before === undefined ? !(yield* limit.isWaiting(actor, target)) : isOpen(before)
-    if (isNew) yield* limit.spend(actor)
-  })
-
-  const ask = Effect.fnUntraced(function* (
-    actor: Person,
-    target: StopTarget,
-    { note, reason = "user" }: StopChatBody,
-    before: RunRecord | undefined
-  ) {
-    const intent = StopIntent.make({
-      reason,
-      requestedBy: actor.userId,
-      ...(note === undefined ? {} : { note })
-    })
-    const receipts = yield* ofStore(repo.requestStop(target, intent))
-    return yield* Effect.forEach(receipts, (receipt) =>
-      Effect.map(
-        receipt._tag === "Pending"
-          ? limit.wait(actor, target, receipt.request.userAbortedAt)
-          : Effect.succeed(before?.request !== undefined),
-        (repeated): Stopped => ({
-          receipt: receiptOfStop(receipt, repeated),
-          followed:
-            receipt._tag !== "Pending"
-              ? { ref: receipt.run.ref, runId: receipt.run.runId }
-              : target._tag === "Chat"
-                ? undefined
-                : target._tag === "Run"
-                  ? { ref: target.run.ref, runId: target.run.runId }
-                  : { ref: target.ref, runId: undefined }
+  const request = (actor: Person, target: StopTarget, { note, reason = "user" }: StopChatBody) =>
+    ofStore(
+      repo.requestStop(
+        target,
+        StopIntent.make({
+          reason,
+          requestedBy: actor.userId,
+          ...(note === undefined ? {} : { note })
         })
       )
     )
+
+  /** Stops a run that was found. */
+  const stop = Effect.fnUntraced(function* (actor: Person, before: RunRecord, body: StopChatBody) {
+    const receipts = yield* request(actor, StopTarget.cases.Run.make({ run: before.run }), body)
+    return receipts.map((receipt): Stopped => ({
+      receipt: receiptOfStop(receipt, before.request !== undefined),
+      followed: { ref: before.run.ref, runId: before.run.runId }
+    }))
   })
 
-  const mayStop = (actor: Person, record: RunRecord) =>
-    Effect.map(decide(actor, record, "stop"), (decision) => decision === "allow")
+  // Whether the policy would let the actor stop what may begin here, and hides nothing that is here.
+  const mayWait = Effect.fnUntraced(function* (
+    actor: Person,
+    ref: MessageRef,
+    hidden: ReadonlyArray<Decided>
+  ) {
+    const isHere = ({ record: { run } }: Decided) =>
+      run.ref.chatId === ref.chatId &&
+      (run.ref.userId ?? defaultTenant) === (ref.userId ?? defaultTenant)
+    return (
+      !hidden.some(isHere) && (yield* mayStop(actor, Run.make({ ref, runId: RunId.make(nobody) })))
+    )
+  })
+
+  /** Has a stop wait for a run that has not begun, or answers for one that has begun meanwhile. */
+  const wait = Effect.fnUntraced(function* (
+    actor: Person,
+    target: StopTarget,
+    body: StopChatBody,
+    hidden: ReadonlyArray<Decided>
+  ) {
+    const ref = refOf(target, MessageId.make(nobody))
+    const isFor = yield* mayWait(actor, ref, hidden)
+    yield* limit.spend(actor, target)
+    const run = Run.make({ ref, runId: RunId.make(nobody) })
+    const forNobody = request(actor, StopTarget.cases.Run.make({ run }), body)
+    const asked = isFor ? yield* request(actor, target, body) : yield* forNobody
+    // Of a chat in which nothing runs the store tells what has just ended: that may be hidden too.
+    const receipts = (yield* Effect.forEach(asked, (one) => mayHear(actor, one))).every(Boolean)
+      ? asked
+      : yield* forNobody
+    return yield* Effect.forEach(receipts, (receipt) => answered(actor, target, receipt))
+  })
+
+  const mayHear = (actor: Person, receipt: StopReceipt) =>
+    receipt._tag === "Pending" ? Effect.succeed(true) : mayStop(actor, receipt.run)
+
+  const mayStop = (actor: Person, run: Run) =>
+    Effect.map(
+      visibility.decide(actor, RunRecord.make({ run, startedAt: 0, current: true }), "stop"),
+      (decision) => decision === "allow"
+    )
+
+  const answered = (actor: Person, target: StopTarget, receipt: StopReceipt) =>
+    receipt._tag === "Pending"
+      ? Effect.map(limit.wait(actor, target, receipt), (repeated): Stopped => ({
+          receipt: receiptOfStop({ ...receipt, target }, repeated),
+          followed: followedOf(target)
+        }))
+      : Effect.succeed<Stopped>({
+          receipt: receiptOfStop(receipt),
+          followed: { ref: receipt.run.ref, runId: receipt.run.runId }
+        })
 
   /** How a run stands, for who may read it. */
   const read = Effect.fn("StopApi.read")(function* (
@@ -155,27 +140,40 @@ export const makeStopping = (options: {
     message: Message,
     runId: RunId | undefined
   ) {
-    const found = yield* meant(actor, message, runId, "read")
+    const found = (yield* visibility.ofMessage(actor, message, runId, "read")).find(isVisible)
     if (found === undefined) return yield* new NotFound(nothing)
     if (found.decision === "forbid") return yield* new Forbidden(noReading)
     return found.record
   })
 
-  /** Stops a message. Of one that nobody may see, or that is not there, the stop waits for a run. */
+  const stopFound = Effect.fnUntraced(function* (
+    actor: Person,
+    message: Message,
+    body: StopMessageBody
+  ) {
+    const decided = yield* visibility.ofMessage(actor, message, body.runId, "stop")
+    const found = decided.find(isVisible)
+    if (found?.decision === "forbid") return yield* new Forbidden(noStopping)
+    if (found === undefined) {
+      const ref = MessageRef.make({ ...ownPlace(actor), ...message })
+      return yield* wait(actor, targetOf(ref, body.runId), body, decided)
+    }
+    const target = StopTarget.cases.Run.make({ run: found.record.run })
+    if (isOpen(found.record)) yield* limit.spend(actor, target)
+    return yield* stop(actor, found.record, body)
+  })
+
+  /** Stops a message's current run, or the one that is named. */
   const stopMessage = Effect.fn("StopApi.stopMessage")(function* (
     actor: Person,
     message: Message,
     body: StopMessageBody
   ) {
-    const found = yield* meant(actor, message, body.runId, "stop")
-    if (found?.decision === "forbid") return yield* new Forbidden(noStopping)
-    const ref = found?.record.run.ref ?? MessageRef.make({ ...ownPlace(actor), ...message })
-    const target =
-      body.runId === undefined
-        ? StopTarget.cases.Message.make({ ref })
-        : StopTarget.cases.Run.make({ run: Run.make({ ref, runId: body.runId }) })
-    yield* pay(actor, target, found?.record)
-    return yield* ask(actor, target, body, found?.record)
+    const stopped = yield* stopFound(actor, message, body)
+    // A newer run has begun since it was found: now that one is meant, if the policy lets it.
+    const isOvertaken =
+      body.runId === undefined && stopped.some(({ receipt }) => receipt.phase === "superseded")
+    return isOvertaken ? yield* stopFound(actor, message, body) : stopped
   })
 
   /** Stops all that runs in a chat and may be stopped. */
@@ -184,40 +182,46 @@ export const makeStopping = (options: {
     chatId: ChatId,
     body: StopChatBody
   ) {
-    const running = yield* inChat(actor, { chatId, runningOnly: true })
-    const current = running.filter((record) => record.current)
-    const seen = yield* visible(actor, current, "stop")
+    const decided = yield* visibility.ofChat(actor, chatId)
+    const seen = decided.filter(isVisible)
     const allowed = seen.filter(({ decision }) => decision === "allow")
     if (seen.length > 0 && allowed.length === 0) return yield* new Forbidden(noStopping)
-    if (allowed.length === 0) {
-      const target = StopTarget.cases.Chat.make({ ...ownPlace(actor), chatId })
-      yield* pay(actor, target, undefined)
-      return yield* ask(actor, target, body, undefined)
-    }
+    const target = StopTarget.cases.Chat.make({ ...ownPlace(actor), chatId })
+    if (allowed.length === 0) return yield* wait(actor, target, body, decided)
     // One press is one stop, however many runs it ends: none of them is refused halfway.
-    if (allowed.some(({ record }) => isOpen(record))) yield* limit.spend(actor)
-    const stopped = yield* Effect.forEach(
-      allowed,
-      ({ record }) => ask(actor, StopTarget.cases.Run.make({ run: record.run }), body, record),
-      { concurrency: 8 }
-    )
+    if (allowed.some(({ record }) => isOpen(record))) yield* limit.spend(actor, target)
+    const stopped = yield* Effect.forEach(allowed, ({ record }) => stop(actor, record, body), {
+      concurrency: 8
+    })
     return stopped.flat()
   })
 
-  return { read, mayStop, stopMessage, stopChat }
+  return { read, stopMessage, stopChat }
 }
 
 // The same words for what is not there and for what is hidden.
 const nothing = { detail: "There is no such message, or no run of it." }
 const noReading = { detail: "You may not see how far the stop of this message has come." }
-const undecided = new Unavailable({
-  detail: "Whether you may do this could not be found out in time; nothing was done.",
-  retryAfter: 1
-})
 const noStopping = { detail: "You may see this message, and not stop it." }
 
-const isOf = (actor: Person, { run }: RunRecord): boolean =>
-  (run.ref.userId ?? defaultTenant) === actor.userId
+const targetOf = (ref: MessageRef, runId: RunId | undefined): StopTarget =>
+  runId === undefined
+    ? StopTarget.cases.Message.make({ ref })
+    : StopTarget.cases.Run.make({ run: Run.make({ ref, runId }) })
+
+const refOf = (target: StopTarget, otherwise: MessageId): MessageRef => {
+  if (target._tag === "Run") return target.run.ref
+  if (target._tag === "Message") return target.ref
+  const { _tag, ...place } = target
+  return MessageRef.make({ ...place, messageId: otherwise })
+}
+
+const followedOf = (target: StopTarget): Followed | undefined => {
+  if (target._tag === "Chat") return undefined
+  return target._tag === "Run"
+    ? { ref: target.run.ref, runId: target.run.runId }
+    : { ref: target.ref, runId: undefined }
+}
 
 // Only such a run is changed by a stop.
 const isOpen = ({ current, outcome, request }: RunRecord): boolean =>
