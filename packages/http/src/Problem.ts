@@ -77,6 +77,18 @@ export class NotFound extends HttpApiError.Problem<NotFound>()(
 ) {}
 
 /**
+ * The body did not come to its end in time.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TooSlow extends HttpApiError.Problem<TooSlow>()(
+  "TooSlow",
+  { type: typeOf("too_slow"), status: 408, title: "The request took too long to arrive." },
+  codeOf("too_slow")
+) {}
+
+/**
  * The body is larger than is read.
  *
  * @category errors

@@ -9,6 +9,7 @@ import {
   InternalError,
   InvalidRequest,
   TooLarge,
+  TooSlow,
   UnsupportedMediaType
 } from "./Problem.ts"
 
@@ -21,5 +22,5 @@ import {
  */
 export class RequestGuard extends HttpApiMiddleware.Service<RequestGuard>()(
   "effect-cancellation-http/RequestGuard",
-  { error: [InvalidRequest, CrossSite, UnsupportedMediaType, TooLarge, InternalError] }
+  { error: [InvalidRequest, CrossSite, UnsupportedMediaType, TooLarge, TooSlow, InternalError] }
 ) {}

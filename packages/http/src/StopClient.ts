@@ -54,6 +54,7 @@ export type StopClientError =
   | Problem.NotFound
   | Problem.CrossSite
   | Problem.TooLarge
+  | Problem.TooSlow
   | Problem.UnsupportedMediaType
   | Problem.InternalError
   | Problem.NotSupported

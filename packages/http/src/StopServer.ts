@@ -16,12 +16,19 @@ import {
   HttpServerError,
   HttpServerRespondable
 } from "effect/http"
-import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http-api"
+import {
+  HttpApi,
+  HttpApiBuilder,
+  type HttpApiEndpoint,
+  type HttpApiGroup,
+  OpenApi
+} from "effect/http-api"
 import type { Actor, CurrentActor } from "./CurrentActor.ts"
 import { layerGuard } from "./internal/guard.ts"
 import { makeHandlers } from "./internal/stopHandlers.ts"
 import { settingsOf } from "./internal/stopSettings.ts"
 import { NotFound } from "./Problem.ts"
+import type { RequestGuard } from "./RequestGuard.ts"
 import { StopApi } from "./StopApi.ts"
 import type { StopPolicy } from "./StopPolicy.ts"
 
@@ -43,6 +50,8 @@ export interface StopServerOptions {
   readonly rateLimit?: { readonly limit: number; readonly window: Duration.Input } | undefined
   /** The most bytes of a body that are read. Default 16,384. */
   readonly maxBody?: number | undefined
+  /** How long a body may take to come. Default 5 seconds. */
+  readonly bodyTimeout?: Duration.Input | undefined
   /** How often the store is asked for all who wait while a stop is under way. Default 250 ms. */
   readonly tick?: Duration.Input | undefined
   /** How often while they only look on. Default 2 seconds. */
@@ -102,7 +111,7 @@ export const maxParamLength = 255 * 4 * 3
 export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>(
   api: HttpApi.HttpApi<Id, Groups> & HasStopApi<Groups>,
   options: StopServerOptions
-): Layer.Layer<HttpApiGroup.Service<Id, "stop">, never, Required> =>
+): Layer.Layer<HttpApiGroup.Service<Id, "stop">, never, Required | Further<Groups>> =>
   Layer.unwrap(
     Effect.map(settingsOf(options), (settings) =>
       HttpApiBuilder.group(stopsOf(api), "stop", (handlers) =>
@@ -225,6 +234,12 @@ const nothingThere = HttpServerRespondable.toResponse(
 /** An API that has the group of the Stop API, below whatever prefix. */
 type HasStopApi<Groups> =
   "stop" extends HttpApiGroup.Identifier<Groups> ? unknown : "Add StopApi to this API first."
+
+/** Middleware that the application has added to the group. */
+type Further<Groups> = Exclude<
+  HttpApiEndpoint.Middleware<HttpApiGroup.Endpoints<HttpApiGroup.WithIdentifier<Groups, "stop">>>,
+  CurrentActor | RequestGuard
+>
 
 // What a prefix or a further middleware changes of the type is nothing that the handlers look at.
 const stopsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -113,9 +114,10 @@ const make = Effect.fnUntraced(function* (graceInput: Duration.Input) {
   const leaving = yield* FiberMap.make<string>()
 
   const arrive = (key: string) =>
-    Effect.suspend(() => {
+    Effect.sync(() => {
       counts.set(key, (counts.get(key) ?? 0) + 1)
-      return FiberMap.remove(leaving, key)
+      // Not waited for: a store that hangs while the last one leaves holds up nobody who comes.
+      Option.getOrUndefined(FiberMap.getUnsafe(leaving, key))?.interruptUnsafe()
     })
 
   const leave = (

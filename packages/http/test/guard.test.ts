@@ -60,6 +60,26 @@ describe("the Stop API refuses", () => {
     )
   }
 
+  it.live("a body that does not come to its end: 408 too_slow", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({ bodyTimeout: "50 millis" })
+      const half = new ReadableStream<Uint8Array>({
+        start: (controller) => controller.enqueue(new TextEncoder().encode("{"))
+      })
+      const init: RequestInit & { readonly duplex: "half" } = {
+        method: "POST",
+        headers: { authorization: "Bearer ada", "content-type": "application/json" },
+        body: half,
+        duplex: "half"
+      }
+      const response = yield* Effect.promise(() =>
+        stops.handler(new Request(`http://localhost${stop}`, init))
+      )
+      assert.strictEqual(response.status, 408)
+      assert.strictEqual((yield* jsonOf(response))["code"], "too_slow")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("reads of other sites too", () =>
     Effect.gen(function* () {
       const stops = yield* openStops()

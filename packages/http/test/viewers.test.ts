@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -37,6 +38,11 @@ const requestOf = Effect.flatMap(StoreFaults, ({ store }) =>
     ([record]) => record?.request
   )
 )
+
+const eventsUntil = (maxEvents: Duration.Input) =>
+  openStops({ maxEvents }, (repo) =>
+    Viewers.layer({ onDisconnect: "stop", grace: 0 }).pipe(Layer.provide(repo))
+  )
 
 /** Somebody who looks, and how they leave. */
 const arrive = Effect.fnUntraced(function* (viewer?: UserId) {
@@ -134,6 +140,21 @@ describe("when the last one has left", () => {
     }).pipe(Effect.provide(services({ onDisconnect: "stop" })))
   )
 
+  it.effect("nobody who comes is held up by the stop of who has left", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const faults = yield* StoreFaults
+      yield* faults.set({ requestStop: Fault.hangUninterruptibly })
+      const { vanish } = yield* arrive()
+      yield* vanish
+      const stopping = yield* Effect.forkChild(faults.begun("requestStop", 1))
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(stopping)
+      yield* arrive()
+      yield* faults.heal
+    }).pipe(Effect.provide(services({ onDisconnect: "stop" })))
+  )
+
   it.effect("of a stream of words, that is when its reader is interrupted", () =>
     Effect.gen(function* () {
       yield* begin
@@ -145,9 +166,7 @@ describe("when the last one has left", () => {
     }).pipe(Effect.provide(services({ onDisconnect: "stop" })))
   )
 
-  const withEvents = openStops({}, (repo) =>
-    Viewers.layer({ onDisconnect: "stop", grace: 0 }).pipe(Layer.provide(repo))
-  )
+  const withEvents = eventsUntil("10 minutes")
   const lookOn = (stops: Effect.Success<typeof withEvents>, at: Run, as: string) =>
     Effect.map(stops.send("GET", pathsOf(at).events, { as }), (response) => {
       const reader = response.body?.getReader()
@@ -168,6 +187,17 @@ describe("when the last one has left", () => {
       const record = yield* until(stops.record(run), (seen) => seen?.request !== undefined)
       assert.strictEqual(record?.request?.reason, "disconnect")
       assert.strictEqual(record?.request?.requestedBy, "ada")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("who does not come back when the events have ended by their time has left", () =>
+    Effect.gen(function* () {
+      const stops = yield* eventsUntil("20 millis")
+      yield* stops.start(run)
+      const response = yield* stops.send("GET", pathsOf(run).events, { as: "ada" })
+      yield* Effect.promise(() => response.text())
+      const record = yield* until(stops.record(run), (seen) => seen?.request !== undefined)
+      assert.strictEqual(record?.request?.reason, "disconnect")
     }).pipe(Effect.scoped)
   )
 

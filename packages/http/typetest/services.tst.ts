@@ -3,7 +3,7 @@
  */
 import * as Layer from "effect/Layer"
 import { MessageRepo } from "effect-cancellation"
-import { HttpApi, HttpApiGroup } from "effect/http-api"
+import { HttpApi, HttpApiGroup, HttpApiMiddleware } from "effect/http-api"
 import { describe, expect, it } from "tstyche"
 import type { CurrentActor } from "../src/CurrentActor.ts"
 import { StopApi } from "../src/StopApi.ts"
@@ -34,6 +34,15 @@ describe("the Stop API", () => {
 
   it("does not type-check without allowed origins", () => {
     expect(StopServer.layer).type.not.toBeCallableWith({})
+  })
+
+  it("needs what the application has added to its routes", () => {
+    class Extra extends HttpApiMiddleware.Service<Extra>()("test/Extra") {}
+    const own = HttpApi.make("own").add(StopApi.middleware(Extra))
+    const layer = StopServer.group(own, options)
+    expect<Layer.Services<typeof layer>>().type.toBe<
+      CurrentActor | StopPolicy | MessageRepo | Extra
+    >()
   })
 
   it("is a group of any API that has it, below any prefix, and of no other", () => {

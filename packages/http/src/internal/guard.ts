@@ -3,6 +3,7 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -20,17 +21,21 @@ import {
   InvalidRequest,
   RateLimited,
   TooLarge,
+  TooSlow,
   Unauthenticated,
   Unavailable,
   UnsupportedMediaType
 } from "../Problem.ts"
 import { RequestGuard } from "../RequestGuard.ts"
+import { within } from "./within.ts"
 
 export interface GuardOptions {
   /** Pages that may call; `undefined` where no page does. */
   readonly allowedOrigins: ReadonlySet<string> | undefined
   /** In bytes. */
   readonly maxBody: number
+  /** How long a body may take to come. */
+  readonly bodyTimeout: Duration.Input
   /** How one logs in, in the words of `WWW-Authenticate`; unknown where it is the application's own. */
   readonly challenge?: string
 }
@@ -41,7 +46,9 @@ export const layerGuard = (options: GuardOptions): Layer.Layer<RequestGuard> =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const refusal = refusalOf(request, options)
       const answer: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown> =
-        refusal === undefined ? handler : Effect.fail(refusal)
+        refusal === undefined
+          ? Effect.andThen(bodyIn(request, options), handler)
+          : Effect.fail(refusal)
       return answer.pipe(
         Effect.provideService(
           HttpIncomingMessage.MaxBodySize,
@@ -55,6 +62,15 @@ export const layerGuard = (options: GuardOptions): Layer.Layer<RequestGuard> =>
 
 // What is told is of one person and one moment.
 const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" }
+
+// Read here once, because a route that cannot be interrupted would wait for ever for a body that
+// never comes to its end.
+const bodyIn = (request: HttpServerRequest.HttpServerRequest, { bodyTimeout }: GuardOptions) =>
+  isReading(request.method)
+    ? Effect.void
+    : within(bodyTimeout, Effect.fail(new TooSlow()))(request.text)
+
+const isReading = (method: string): boolean => method === "GET" || method === "HEAD"
 
 const refusalOf = (
   { headers: sent, method }: HttpServerRequest.HttpServerRequest,
@@ -70,7 +86,7 @@ const refusalOf = (
     })
   }
   const isJson = /^application\/json\s*(;|$)/i.test(sent["content-type"] ?? "")
-  return method === "GET" || method === "HEAD" || isJson ? undefined : new UnsupportedMediaType()
+  return isReading(method) || isJson ? undefined : new UnsupportedMediaType()
 }
 
 const answerOf =

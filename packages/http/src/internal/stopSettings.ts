@@ -11,6 +11,7 @@ export interface StopSettings {
   readonly limit: number
   readonly window: Duration.Duration
   readonly maxBody: number
+  readonly bodyTimeout: Duration.Duration
   readonly tick: Duration.Duration
   readonly idleTick: Duration.Duration
   readonly maxWait: Duration.Duration
@@ -27,6 +28,7 @@ export const settingsOf = Effect.fnUntraced(function* (
     limit: yield* countOf("rateLimit.limit", options.rateLimit?.limit ?? 60),
     window: yield* timeOf("rateLimit.window", options.rateLimit?.window ?? "1 minute"),
     maxBody: yield* countOf("maxBody", options.maxBody ?? 16_384),
+    bodyTimeout: yield* timeOf("bodyTimeout", options.bodyTimeout ?? "5 seconds"),
     tick: yield* timeOf("tick", options.tick ?? "250 millis"),
     idleTick: yield* timeOf("idleTick", options.idleTick ?? "2 seconds"),
     maxWait: yield* timeOf("maxWait", options.maxWait ?? "25 seconds", Duration.seconds(25)),

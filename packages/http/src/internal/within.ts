@@ -1,8 +1,10 @@
 /**
  * A limit for what the application is asked, also where the asking itself cannot be interrupted.
  */
+import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { Unavailable } from "../Problem.ts"
 
@@ -16,11 +18,17 @@ export const within =
         Effect.forkDetach(Effect.interruptible(effect), { startImmediately: true }),
         (fiber) =>
           Effect.raceFirst(
-            Effect.interruptible(Fiber.join(fiber)),
+            Effect.flatMap(Effect.interruptible(Fiber.await(fiber)), settled),
             Effect.andThen(Effect.interruptible(Effect.sleep(duration)), orElse)
           ).pipe(restore, Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe())))
       )
     )
+
+// Whoever is asked may not end by its own interrupt the request of whoever asks.
+const settled = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+    ? Effect.die(new Error("What the application was asked has interrupted itself"))
+    : exit
 
 /** Ten seconds to find out who sends a request: then nobody knows, and nothing is done. */
 export const inTime = within(
