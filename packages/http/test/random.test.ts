@@ -34,7 +34,7 @@ const settings = {
   // Waiting is not what this is about.
   maxWait: "1 millis",
   maxEvents: "1 millis",
-  rateLimit: { limit: 60, window: "1 hour" }
+  rateLimit: { limit: 24, window: "1 hour" }
 } as const
 
 /** A body whose sender is gone before its end. */

@@ -186,10 +186,15 @@ export const makeStopping = (options: {
     const seen = decided.filter(isVisible)
     const allowed = seen.filter(({ decision }) => decision === "allow")
     if (seen.length > 0 && allowed.length === 0) return yield* new Forbidden(noStopping)
-    const target = StopTarget.cases.Chat.make({ ...ownPlace(actor), chatId })
-    if (allowed.length === 0) return yield* wait(actor, target, body, decided)
+    if (allowed.length === 0) {
+      const target = StopTarget.cases.Chat.make({ ...ownPlace(actor), chatId })
+      return yield* wait(actor, target, body, decided)
+    }
     // One press is one stop, however many runs it ends: none of them is refused halfway.
-    if (allowed.some(({ record }) => isOpen(record))) yield* limit.spend(actor, target)
+    const newest = allowed.findLast(({ record }) => isOpen(record))
+    if (newest !== undefined) {
+      yield* limit.spend(actor, StopTarget.cases.Run.make({ run: newest.record.run }))
+    }
     const stopped = yield* Effect.forEach(allowed, ({ record }) => stop(actor, record, body), {
       concurrency: 8
     })
