@@ -127,7 +127,7 @@ const asking = {
  * @category models
  * @since 0.1.0
  */
-export const StopChatBody = Schema.Struct(asking)
+export const StopChatBody = Schema.Struct(asking).annotate({ examples: [{ wait: "observed" }] })
 /** A value of {@link StopChatBody}. @category models @since 0.1.0 */
 export type StopChatBody = typeof StopChatBody.Type
 
@@ -137,7 +137,10 @@ export type StopChatBody = typeof StopChatBody.Type
  * @category models
  * @since 0.1.0
  */
-export const StopMessageBody = Schema.Struct({ runId: Schema.optionalKey(RunId), ...asking })
+export const StopMessageBody = Schema.Struct({
+  runId: Schema.optionalKey(RunId),
+  ...asking
+}).annotate({ examples: [{ wait: "observed" }] })
 /** A value of {@link StopMessageBody}. @category models @since 0.1.0 */
 export type StopMessageBody = typeof StopMessageBody.Type
 
