@@ -25,6 +25,8 @@ import { layerGuard } from "./internal/guard.ts"
 export interface AgentServerOptions {
   /** The most bytes of a body that are read. Default 4 MiB; clients then send less at once. */
   readonly maxBody?: number | undefined
+  /** The shortest lease an agent may claim. Default 1 second. */
+  readonly minLeaseTtl?: Duration.Input | undefined
   /** The longest lease an agent may claim. Default 10 minutes. */
   readonly maxLeaseTtl?: Duration.Input | undefined
   /**
@@ -91,7 +93,12 @@ export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>
         )
       ).pipe(
         Layer.provide(
-          layerGuard({ allowedOrigins: undefined, maxBody: settings.maxBody, challenge: "Bearer" })
+          layerGuard({
+            allowedOrigins: undefined,
+            maxBody: settings.maxBody,
+            bodyTimeout: "10 seconds",
+            challenge: "Bearer"
+          })
         )
       )
     )
@@ -141,9 +148,11 @@ export const apiAt = (prefix: `/${string}`) =>
 const settingsOf = Effect.fnUntraced(function* (
   options: AgentServerOptions
 ): Effect.fn.Return<AgentSettings> {
+  const maxLeaseTtl = yield* timeOf("maxLeaseTtl", options.maxLeaseTtl ?? "10 minutes")
   return {
     maxBody: yield* countOf("maxBody", options.maxBody ?? 4 * 1024 * 1024),
-    maxLeaseTtl: yield* timeOf("maxLeaseTtl", options.maxLeaseTtl ?? "10 minutes"),
+    minLeaseTtl: yield* timeOf("minLeaseTtl", options.minLeaseTtl ?? "1 second", maxLeaseTtl),
+    maxLeaseTtl,
     sweepAfter: yield* pauseOf("sweepAfter", options.sweepAfter ?? "30 seconds"),
     storeTimeout: yield* timeOf("storeTimeout", options.storeTimeout ?? "4 seconds"),
     keepAlive: yield* timeOf("keepAlive", options.keepAlive ?? "15 seconds"),

@@ -20,12 +20,16 @@ import { Unauthenticated, Unavailable } from "./Problem.ts"
  * The runs that an agent may start, watch and end: all of one company, or those named. Without a
  * `companyId` the company is the tenant `default`.
  *
+ * The leases of its processes are bound to it, so that nobody else can end them: those of an agent of
+ * a company to that company, and those of one with named runs to `agent`. That is what you know it by:
+ * the same in each of its tokens, also in one for more or fewer runs, and no other agent's.
+ *
  * @category models
  * @since 0.1.0
  */
 export const AgentScope = Schema.TaggedUnion({
   Company: { companyId: Schema.optionalKey(CompanyId) },
-  Runs: { runs: Schema.Array(Run) }
+  Runs: { agent: Schema.NonEmptyString, runs: Schema.Array(Run) }
 })
 /** A value of {@link AgentScope}. @category models @since 0.1.0 */
 export type AgentScope = typeof AgentScope.Type
@@ -39,14 +43,14 @@ export type AgentScope = typeof AgentScope.Type
 export class Agent extends Context.Service<Agent, AgentScope>()("effect-cancellation-http/Agent") {}
 
 /**
- * What an application says of an agent.
+ * What an application says of an agent, as an {@link AgentScope}.
  *
  * @category models
  * @since 0.1.0
  */
 export type AgentInput =
   | { readonly _tag: "Company"; readonly companyId?: string | undefined }
-  | { readonly _tag: "Runs"; readonly runs: ReadonlyArray<Run> }
+  | { readonly _tag: "Runs"; readonly agent: string; readonly runs: ReadonlyArray<Run> }
 
 /**
  * Finds out which agent sends a request. There is no default: without it the Agent API does not
@@ -78,8 +82,8 @@ export class CurrentAgent extends HttpApiMiddleware.Service<CurrentAgent, { prov
   /**
    * From a function of the application. It fails with `Unauthenticated` if the token is none of its
    * own or has expired, and with `Unavailable` if that cannot be found out now; so does one that takes
-   * longer than 10 seconds. Ids that are none are refused as if there were no token, with a warning
-   * in the log.
+   * longer than 10 seconds. Ids and names that are none are refused as if there were no token, with a
+   * warning in the log.
    */
   static readonly layer = <R = never>(
     authenticate: (
@@ -116,16 +120,18 @@ export const bearerOf = (
 const decodeCompany = Schema.decodeUnknownOption(CompanyId)
 
 const scopeOf = (input: AgentInput): Effect.Effect<AgentScope, Unauthenticated> => {
-  if (input._tag === "Runs") return Effect.succeed(input)
+  if (input._tag === "Runs") {
+    return input.agent === "" ? refused("the agent has no name") : Effect.succeed(input)
+  }
   if (input.companyId === undefined) return Effect.succeed(AgentScope.cases.Company.make({}))
   return Option.match(decodeCompany(input.companyId), {
     onSome: (companyId) => Effect.succeed(AgentScope.cases.Company.make({ companyId })),
-    onNone: () =>
-      Effect.andThen(
-        Effect.logWarning(
-          "CurrentAgent: the company is no id (1 to 255 printable characters without quotes), so the request was refused"
-        ),
-        Effect.fail(new Unauthenticated())
-      )
+    onNone: () => refused("the company is no id (1 to 255 printable characters without quotes)")
   })
 }
+
+const refused = (why: string): Effect.Effect<never, Unauthenticated> =>
+  Effect.andThen(
+    Effect.logWarning(`CurrentAgent: ${why}, so the request was refused`),
+    Effect.fail(new Unauthenticated())
+  )

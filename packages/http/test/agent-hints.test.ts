@@ -72,7 +72,7 @@ describe("hints over HTTP", () => {
         other: runIn("other"),
         default: runIn(undefined)
       }
-      server.tokens.agents.set("named", { _tag: "Runs", runs: [runs.named] })
+      server.tokens.agents.set("named", { _tag: "Runs", agent: "named", runs: [runs.named] })
       const expected = {
         acme: [runs.acme, runs.named],
         other: [runs.other],

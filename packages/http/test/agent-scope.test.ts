@@ -26,8 +26,9 @@ class Served extends Context.Service<
         runIn("other"),
         runIn(undefined)
       ]
-      server.tokens.agents.set("named", { _tag: "Runs", runs: [named] })
-      server.tokens.agents.set("nobody", { _tag: "Runs", runs: [] })
+      server.tokens.agents.set("named", { _tag: "Runs", agent: "named", runs: [named] })
+      server.tokens.agents.set("nobody", { _tag: "Runs", agent: "nobody", runs: [] })
+      server.tokens.agents.set("nameless", { _tag: "Runs", agent: "", runs: [own] })
       server.tokens.agents.set("broken", { _tag: "Company", companyId: "a'b" })
       const intent = StopIntent.make({
         reason: "user",
@@ -63,6 +64,7 @@ const matrix: ReadonlyArray<
   ["expired", [], 401],
   ["gar bled", [], 401],
   ["broken", [], 401],
+  ["nameless", [], 401],
   ["unknowable", [], 503]
 ]
 
@@ -186,14 +188,14 @@ layer(Served.layer, { excludeTestServices: true })("the scope of an agent", (it)
         const { homeless, named, own, store, strange, tokens, url } = yield* Served
         // Runs that the store has made anew for this test, with leases that are over.
         const lost = [own, named, strange, homeless].map(({ ref }) => runIn(ref.companyId))
-        tokens.agents.set("named", { _tag: "Runs", runs: lost.slice(1, 2) })
+        tokens.agents.set("named", { _tag: "Runs", agent: "named", runs: lost.slice(1, 2) })
         yield* store.startRuns(lost, {
           owner: ProcessId.make(`dead-${crypto.randomUUID()}`),
           ttl: Duration.zero
         })
         yield* post(url, "acme", "/agent/lease", { leases: [{ owner: "alive", ttl: 60_000 }] })
         const { body, status } = yield* post(url, token, "/agent/sweep", {})
-        tokens.agents.set("named", { _tag: "Runs", runs: [named] })
+        tokens.agents.set("named", { _tag: "Runs", agent: "named", runs: [named] })
         assert.strictEqual(status, 200)
         const keys = new Set(lost.map(runKey))
         const told = body.records.flatMap(({ run }: { readonly run: Run }) =>
@@ -224,6 +226,8 @@ describe("what an agent may ask", () => {
     ["an unknown outcome", 400, "/agent/advance", { changes: [{ run: runIn("acme"), to: "x" }] }],
     ["a lease of 10 minutes", 204, "/agent/lease", { leases: [{ owner: "p", ttl: 600_000 }] }],
     ["a longer lease", 400, "/agent/lease", { leases: [{ owner: "p", ttl: 600_001 }] }],
+    ["a lease of a second", 204, "/agent/lease", { leases: [{ owner: "p", ttl: 1000 }] }],
+    ["a shorter lease", 400, "/agent/lease", { leases: [{ owner: "p", ttl: 999.9 }] }],
     ["a lease of no time", 400, "/agent/lease", { leases: [{ owner: "p", ttl: 0 }] }],
     ["a lease for ever", 400, "/agent/lease", { leases: [{ owner: "p", ttl: 1e300 }] }],
     ["a lease of a text", 400, "/agent/lease", { leases: [{ owner: "p", ttl: "Infinity" }] }],

@@ -108,7 +108,8 @@ describe("the server of the Agent API", () => {
             stopRequests: () => fail,
             startRuns: () => fail,
             advanceRuns: () => fail,
-            renewLease: (lease) => (lease.owner === "healthy" ? store.renewLease(lease) : fail),
+            renewLease: (lease) =>
+              lease.owner.endsWith(":healthy") ? store.renewLease(lease) : fail,
             sweepLost: fail
           }))
         })
@@ -280,6 +281,8 @@ describe("the server of the Agent API", () => {
     { maxBody: 0 },
     { maxBody: 1.5 },
     { maxLeaseTtl: "-1 seconds" },
+    { maxLeaseTtl: "1 second", minLeaseTtl: "2 seconds" },
+    { minLeaseTtl: 0 },
     { sweepAfter: "-1 seconds" },
     { storeTimeout: 0 },
     { keepAlive: Number.NaN },

@@ -18,12 +18,14 @@ import type { AgentLease, Look } from "../AgentApi.ts"
 import { Agent } from "../CurrentAgent.ts"
 import { Forbidden, InvalidRequest, Unavailable } from "../Problem.ts"
 import { makeAgentHints } from "./agentHints.ts"
+import { type AgentOwners, ownersOf } from "./agentOwner.ts"
 import { withinOf } from "./agentScope.ts"
 import { makeAgentSweep } from "./agentSweep.ts"
 import { ofStore } from "./storeProblem.ts"
 
 export interface AgentSettings {
   readonly maxBody: number
+  readonly minLeaseTtl: Duration.Duration
   readonly maxLeaseTtl: Duration.Duration
   readonly sweepAfter: Duration.Duration
   readonly storeTimeout: Duration.Duration
@@ -33,12 +35,13 @@ export interface AgentSettings {
 }
 
 export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSettings) {
-  const { maxLeaseTtl, storeTimeout } = settings
+  const { maxLeaseTtl, minLeaseTtl, storeTimeout } = settings
   const store = yield* MessageStore
   const signal = yield* StopSignal
   const hints = yield* makeAgentHints({ ...settings, signal })
   const sweep = makeAgentSweep(settings.sweepAfter)
   const isWithin = Effect.map(Agent, withinOf)
+  const owners = Effect.flatMap(Agent, ownersOf)
 
   const ask = <A>(call: Effect.Effect<A, MessageStoreError>) =>
     Effect.timeoutOrElse(ofStore(call), {
@@ -46,14 +49,21 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
       orElse: () => Effect.fail(tooSlow)
     })
 
-  const leaseOf = ({ owner, ttl }: AgentLease): Effect.Effect<Lease, InvalidRequest> =>
-    ttl <= Duration.toMillis(maxLeaseTtl)
-      ? Effect.succeed({ owner, ttl: Duration.millis(ttl) })
+  const ttlOf = ({ ttl }: AgentLease): Effect.Effect<Duration.Duration, InvalidRequest> => {
+    const time = Duration.millis(ttl)
+    return Duration.between(time, { minimum: minLeaseTtl, maximum: maxLeaseTtl })
+      ? Effect.succeed(time)
       : Effect.fail(
           new InvalidRequest({
-            detail: `A lease of this server lasts ${Duration.format(maxLeaseTtl)} at most.`
+            detail: `A lease of this server lasts ${Duration.format(minLeaseTtl)} at least and ${Duration.format(maxLeaseTtl)} at most.`
           })
         )
+  }
+
+  const leaseOf = ({ stored }: AgentOwners, claimed: AgentLease) =>
+    Effect.flatMap(ttlOf(claimed), (ttl) =>
+      Effect.map(stored(claimed.owner), (owner): Lease => ({ owner, ttl }))
+    )
 
   const look = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>) {
     const isOwn = yield* isWithin
@@ -78,19 +88,25 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
         detail: `Of ${runs.length} runs ${strange.length} are outside of what these credentials are for; none was started.`
       })
     }
-    const lease = claimed === undefined ? undefined : yield* leaseOf(claimed)
-    if (lease === undefined || !store.supports.leases) return yield* ask(store.startRuns(runs))
-    return yield* sweep.renewing(ask(store.startRuns(runs, lease)))
+    const own = yield* owners
+    const lease = claimed === undefined ? undefined : yield* leaseOf(own, claimed)
+    const started =
+      lease === undefined || !store.supports.leases
+        ? ask(store.startRuns(runs))
+        : sweep.renewing(ask(store.startRuns(runs, lease)))
+    return (yield* started).map(own.told)
   })
 
   const advance = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
     const isOwn = yield* isWithin
     const own = changes.filter(({ run }) => isOwn(run))
-    return own.length === 0 ? [] : yield* ask(store.advanceRuns(own))
+    if (own.length === 0) return []
+    return (yield* ask(store.advanceRuns(own))).map((yield* owners).told)
   })
 
   const lease = Effect.fnUntraced(function* (claimed: ReadonlyArray<AgentLease>) {
-    const leases = yield* Effect.forEach(claimed, leaseOf)
+    const own = yield* owners
+    const leases = yield* Effect.forEach(claimed, (one) => leaseOf(own, one))
     yield* Effect.forEach(leases, (one) => sweep.renewing(ask(store.renewLease(one))), {
       concurrency: 16,
       discard: true
@@ -107,7 +123,7 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
       // The agent that asked logs its own, and is not told of these.
       yield* Effect.logWarning(`Lost, since their processes are gone: ${strange} runs of others`)
     }
-    return swept.filter(({ run }) => isOwn(run))
+    return swept.filter(({ run }) => isOwn(run)).map((yield* owners).told)
   })
 
   const records = Effect.map((records: ReadonlyArray<RunRecord>) => ({ records }))
