@@ -35,7 +35,8 @@ export interface HttpMessageStoreOptions {
   readonly baseUrl: string | URL
   /**
    * The token of this agent, sent as `Authorization: Bearer`. An effect is asked once for all, and
-   * again when the server answers 401; what it fails with is not told. A token that covers fewer runs
+   * again when the server answers 401; what it fails with is not told. If the new one is refused too,
+   * calls fail at once for a second, then for two, and so on, at most ten. A token that covers fewer runs
    * than the one before ends those left out, as if they had been deleted.
    */
   readonly token: Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted<string>, unknown>
@@ -57,8 +58,9 @@ export interface HttpMessageStoreOptions {
  * Provides the store and the signal that a `MessageRepo` is built on.
  *
  * It never waits for the server to be built. An answer of 429 or 503 with `Retry-After` is heeded
- * (for at most 5 minutes): requests wait, or fail when their time is over. Whatever else is no answer
- * of an Agent API, such as a page of a proxy, is a failed call. An agent cannot ask for stops, find
+ * for at most 10 seconds: looks and hints wait, or fail when their time is over; leases, starts and
+ * ends of runs do not wait for it. Whatever else is no answer of an Agent API, such as a page of a
+ * proxy, is a failed call. An agent cannot ask for stops, find
  * runs or erase: those operations answer `Unsupported`.
  *
  * ```ts
@@ -102,7 +104,7 @@ const make = Effect.fnUntraced(function* (options: HttpMessageStoreOptions) {
 })
 
 const storeOf = (
-  { api, call, callAll }: AgentClient,
+  { api, call, callAll, urgent }: AgentClient,
   { leases = true, runs = true }: Partial<Pick<Supports, "runs" | "leases">>
 ): MessageStore["Service"] => {
   const ifSupported = <A>(
@@ -124,7 +126,7 @@ const storeOf = (
         "startRuns",
         Effect.map(
           callAll("startRuns", all, (some) =>
-            api.start({ payload: { runs: some, ...(lease && { lease: leaseOf(lease) }) } })
+            urgent.start({ payload: { runs: some, ...(lease && { lease: leaseOf(lease) }) } })
           ),
           recordsOf
         )
@@ -134,7 +136,7 @@ const storeOf = (
         runs,
         "advanceRuns",
         Effect.map(
-          callAll("advanceRuns", all, (changes) => api.advance({ payload: { changes } })),
+          callAll("advanceRuns", all, (changes) => urgent.advance({ payload: { changes } })),
           recordsOf
         )
       ),
@@ -142,7 +144,7 @@ const storeOf = (
       ifSupported(
         leases,
         "renewLease",
-        call("renewLease", api.lease({ payload: { leases: [leaseOf(lease)] } }))
+        call("renewLease", urgent.lease({ payload: { leases: [leaseOf(lease)] } }))
       ),
     sweepLost: ifSupported(
       leases,

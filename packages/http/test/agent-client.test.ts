@@ -219,7 +219,7 @@ describe("HttpMessageStore", () => {
   )
 
   it.effect(
-    "takes the time to wait from a date by the server's own clock, five minutes at most",
+    "takes the time to wait from a date by the server's own clock, ten seconds at most",
     () =>
       Effect.gen(function* () {
         const server = yield* scripted((response, _, index) =>
@@ -241,12 +241,34 @@ describe("HttpMessageStore", () => {
         yield* TestClock.adjust("10 millis")
         yield* Fiber.join(second)
         const third = yield* Effect.forkChild(store.stopRequests([run]))
-        yield* TestClock.adjust("299 seconds")
+        yield* TestClock.adjust("9990 millis")
         yield* settle
         assert.strictEqual(server.asked.length, 2)
-        yield* TestClock.adjust("1 second")
+        yield* TestClock.adjust("10 millis")
         yield* Fiber.join(third)
       })
+  )
+
+  it.effect("renews leases, starts and ends runs also before that time", () =>
+    Effect.gen(function* () {
+      const server = yield* scripted((response, { url }) =>
+        url.endsWith("/look")
+          ? refuse(response, 503, "unavailable", { "retry-after": "3600" })
+          : url.endsWith("/lease")
+            ? response.writeHead(204).end()
+            : json(response, 200, { records: [] })
+      )
+      const { store } = yield* openAgent(server.url)
+      yield* failureOf(store.stopRequests([run]))
+      const lease = { owner: ProcessId.make("p"), ttl: Duration.seconds(30) }
+      yield* store.renewLease(lease)
+      yield* store.startRuns([run], lease)
+      yield* store.advanceRuns([{ run, to: "completed" }])
+      const sweep = yield* Effect.forkChild(store.sweepLost, { startImmediately: true })
+      yield* settle
+      assert.strictEqual(server.asked.length, 4)
+      yield* Fiber.interrupt(sweep)
+    })
   )
 
   it.effect("asks once for a new token when many calls are refused, and repeats each once", () =>
@@ -298,17 +320,43 @@ describe("HttpMessageStore", () => {
     })
   )
 
-  it.effect("gives up after the second refusal, and asks anew at the next call", () =>
+  it.effect("gives up after the second refusal, and then asks for a token later and later", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
+      let issued = "garbled"
       let asked = 0
       const { store } = yield* openAgent(server.url, {
-        token: Effect.sync(() => Redacted.make(asked++ === 0 ? "garbled" : "expired"))
+        token: Effect.sync(() => Redacted.make(asked++ === 0 ? "first" : issued))
       })
+      // Twenty at once and one by one, who are refused as one would be.
+      const ask = Effect.andThen(
+        Effect.forEach(Array.from({ length: 20 }), () => failureOf(store.stopRequests([run])), {
+          concurrency: "unbounded"
+        }),
+        failureOf(store.renewLease({ owner: ProcessId.make("p"), ttl: Duration.seconds(30) }))
+      )
       assert.include(yield* failureOf(store.stopRequests([run])), "anew")
-      assert.deepStrictEqual(server.tokens.seen, ["garbled", "expired"])
+      assert.deepStrictEqual(server.tokens.seen, ["first", "garbled"])
+      for (const [index, pause] of [1000, 2000, 4000, 8000, 10_000, 10_000].entries()) {
+        yield* TestClock.adjust(pause - 1)
+        assert.match(yield* ask, /401.* again later/)
+        assert.strictEqual(asked, index + 2)
+        yield* TestClock.adjust(1)
+        yield* ask
+        assert.strictEqual(asked, index + 3)
+      }
+      assert.isAtMost(server.requests().length, 2 + 6 * 20)
+      // As soon as one is taken it begins anew.
+      issued = "acme"
+      yield* TestClock.adjust("10 seconds")
+      yield* store.stopRequests([run])
+      issued = "garbled"
+      server.tokens.agents.delete("acme")
+      const before = asked
+      assert.include(yield* failureOf(store.stopRequests([run])), "anew")
+      yield* TestClock.adjust("1 second")
       yield* failureOf(store.stopRequests([run]))
-      assert.strictEqual(asked, 3)
+      assert.strictEqual(asked, before + 2)
     })
   )
 

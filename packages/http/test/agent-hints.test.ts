@@ -364,7 +364,7 @@ describe("hints over HTTP", () => {
     Effect.gen(function* () {
       const server = yield* scripted((response, _, index) =>
         index === 0
-          ? refuse(response, 503, "unavailable", { "retry-after": "20" })
+          ? refuse(response, 503, "unavailable", { "retry-after": "8" })
           : stream(response, hello)
       )
       const opened = yield* openLayer(agentLayer(server.url))
@@ -373,10 +373,10 @@ describe("hints over HTTP", () => {
         Effect.sync(() => opened.lines.length),
         (lines) => lines === 1
       )
-      yield* TestClock.adjust("19 seconds")
+      yield* TestClock.adjust("7990 millis")
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       assert.strictEqual(server.asked.length, 1)
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("10 millis")
       yield* observer.hearsReconnected(1)
     })
   )

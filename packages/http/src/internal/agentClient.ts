@@ -1,6 +1,6 @@
 /**
- * Sends requests to an Agent API: with the token, not before the server wants them, and none longer
- * than somebody waits for it.
+ * Sends requests to an Agent API: with the token, not before the server wants them unless they are
+ * urgent, and none longer than somebody waits for it.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,9 +27,10 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
 
   const sendWith = Effect.fnUntraced(function* (
     request: HttpClientRequest.HttpClientRequest,
-    token: Token
+    token: Token,
+    pass: Effect.Effect<void>
   ) {
-    yield* gate.pass
+    yield* pass
     const response = yield* http.execute(HttpClientRequest.bearerToken(request, token))
     yield* gate.saw(response)
     // `fetch` follows redirects by itself: what answered is not what was asked.
@@ -41,23 +42,33 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
     return response
   })
 
-  const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
+  const send = Effect.fnUntraced(function* (
+    request: HttpClientRequest.HttpClientRequest,
+    pass: Effect.Effect<void>
+  ) {
     const token = yield* tokens.get
-    const response = yield* sendWith(request, token)
-    if (response.status !== 401) return response
-    const again = yield* sendWith(request, yield* tokens.renew(token))
-    return again.status === 401
-      ? yield* new AgentTrouble({
-          reason: `${baseUrl} refuses the token (401), and also the one that was asked for anew`
-        })
-      : again
+    const response = yield* sendWith(request, token, pass)
+    if (response.status !== 401) return yield* Effect.as(tokens.accepted, response)
+    const renewed = yield* tokens.renew(token)
+    const again = yield* sendWith(request, renewed, pass)
+    if (again.status !== 401) return yield* Effect.as(tokens.accepted, again)
+    yield* tokens.refused(renewed)
+    return yield* new AgentTrouble({
+      reason: `${baseUrl} refuses the token (401), and also the one that was asked for anew`
+    })
   })
 
-  const api = yield* HttpApiClient.group(AgentHttpApi, {
-    group: "agent",
-    baseUrl,
-    httpClient: HttpClient.transform(http, (_, request) => send(request))
-  })
+  const apiPast = (pass: Effect.Effect<void>) =>
+    HttpApiClient.group(AgentHttpApi, {
+      group: "agent",
+      baseUrl,
+      httpClient: HttpClient.transform(http, (_, request) => send(request, pass))
+    })
+
+  /** Waits until the server wants requests. */
+  const api = yield* apiPast(gate.pass)
+  /** For what is lost if it waits: then live runs are marked as lost, and ends are never told. */
+  const urgent = yield* apiPast(Effect.void)
 
   const answered = <A, E>(request: Effect.Effect<A, E, Scope.Scope>) =>
     Effect.timeoutOrElse(Effect.scoped(request), {
@@ -93,7 +104,7 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
     return Effect.mapError(each(batchesOf(items)), errorOf(operation))
   }
 
-  return { api, call, callAll, gate }
+  return { api, urgent, call, callAll, gate }
 })
 
 export type AgentClient = Effect.Success<ReturnType<typeof makeAgentClient>>

@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { HttpClientResponse } from "effect/http"
+import { elapsed } from "./agentClock.ts"
 
 export interface AgentGate {
   /** Waits until a request may be sent. */
@@ -13,7 +14,7 @@ export interface AgentGate {
 }
 
 /** In milliseconds. Longer would leave agents blind for no more than a slip in a proxy. */
-const longest = 300_000
+const longest = 10_000
 
 export const makeAgentGate = (): AgentGate => {
   let opensAt = Number.NEGATIVE_INFINITY
@@ -35,9 +36,6 @@ export const makeAgentGate = (): AgentGate => {
           })
   }
 }
-
-// Of a clock that nobody sets.
-const elapsed = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
 
 // Seconds, or a date, which is the server's own: its clock may not be this one's.
 const pauseOf = (retryAfter: string | undefined, date: string | undefined, now: number): number => {

@@ -1,5 +1,6 @@
 /**
- * The token of an agent: asked once for all who need it, and anew when the server refuses it.
+ * The token of an agent: asked once for all who need it, and anew when the server refuses it. Later and
+ * later while it refuses the new ones too.
  */
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -7,6 +8,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
+import { elapsed } from "./agentClock.ts"
 import { AgentTrouble } from "./agentTrouble.ts"
 
 export type Token = Redacted.Redacted<string>
@@ -16,7 +18,14 @@ interface AgentTokens {
   readonly get: Effect.Effect<Token, AgentTrouble>
   /** The token to send in place of one that was refused. */
   readonly renew: (refused: Token) => Effect.Effect<Token, AgentTrouble>
+  /** Notes that this token, which was asked for in place of another, was refused too. */
+  readonly refused: (token: Token) => Effect.Effect<void>
+  /** Notes that a token was not refused. */
+  readonly accepted: Effect.Effect<void>
 }
+
+/** In milliseconds. Longer would keep a lease from being renewed for a slip of whoever looks at tokens. */
+const longestRest = 10_000
 
 export const makeAgentTokens = Effect.fnUntraced(function* (options: {
   readonly token: Token | Effect.Effect<Token, unknown>
@@ -26,6 +35,8 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
   let known: Token | undefined
+  let refusals = 0
+  let restsUntil = Number.NEGATIVE_INFINITY
   let asking: Deferred.Deferred<Token, AgentTrouble> | undefined
 
   const source: Effect.Effect<Token, AgentTrouble> = Redacted.isRedacted(token)
@@ -62,18 +73,35 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
   })
 
   const tokens: AgentTokens = {
-    get: Effect.suspend(() => (known === undefined ? ask : Effect.succeed(known))),
-    renew: (refused) =>
-      Effect.suspend(() => {
-        if (Redacted.isRedacted(token)) {
-          return Effect.fail(new AgentTrouble({ reason: "The server refuses the token (401)" }))
-        }
-        // Otherwise somebody else was refused first, and has a new one or waits for it.
-        if (known === refused) known = undefined
-        return tokens.get
-      })
+    get: Effect.flatMap(elapsed, (now) => {
+      if (now < restsUntil) return Effect.fail(allRefused)
+      return known === undefined ? ask : Effect.succeed(known)
+    }),
+    renew: Effect.fnUntraced(function* (refused) {
+      if (Redacted.isRedacted(token)) {
+        return yield* new AgentTrouble({ reason: "The server refuses the token (401)" })
+      }
+      if (refusals > 0) yield* tokens.refused(refused)
+      // Otherwise somebody else was refused first, and has a new one or waits for it.
+      if (known === refused) known = undefined
+      return yield* tokens.get
+    }),
+    refused: (token) =>
+      Effect.map(elapsed, (now) => {
+        // One of many who were refused with the same one.
+        if (known !== token) return
+        known = undefined
+        restsUntil = now + Math.min(1000 * 2 ** refusals++, longestRest)
+      }),
+    accepted: Effect.sync(() => {
+      refusals = 0
+    })
   }
   return tokens
+})
+
+const allRefused = new AgentTrouble({
+  reason: "The server refuses every new token (401); one is asked for again later"
 })
 
 // A header carries it as it is; `fetch` would quote one that it cannot send. A file often ends in a line break.
