@@ -103,6 +103,19 @@ describe("the owner of a lease", () => {
     })
   )
 
+  it.live("is told of runs that are lost, too", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer(hasty)
+      yield* start(server, "acme", [runIn("acme")], 1)
+      yield* Effect.sleep("20 millis")
+      const { body } = yield* post(server.url, "acme", "/agent/sweep", {})
+      assert.deepStrictEqual(
+        body.records.map((record: { readonly owner?: string }) => record.owner),
+        [owner]
+      )
+    })
+  )
+
   it.effect("is stored by a name that every server makes, whatever its length", () =>
     Effect.gen(function* () {
       const stored = Effect.fnUntraced(function* (name: string, agent?: AgentInput) {
