@@ -9,9 +9,16 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { MessageStore } from "effect-cancellation"
-import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http-api"
+import {
+  HttpApi,
+  HttpApiBuilder,
+  type HttpApiEndpoint,
+  type HttpApiGroup,
+  OpenApi
+} from "effect/http-api"
 import { AgentApi } from "./AgentApi.ts"
 import type { CurrentAgent } from "./CurrentAgent.ts"
+import type { RequestGuard } from "./RequestGuard.ts"
 import { type AgentSettings, makeAgentHandlers } from "./internal/agentHandlers.ts"
 import { countOf, pauseOf, timeOf } from "./internal/settings.ts"
 import { layerGuard } from "./internal/guard.ts"
@@ -60,7 +67,8 @@ export interface AgentServerOptions {
 export type Required = CurrentAgent | MessageStore
 
 /**
- * Handlers of the group `AgentApi` in an API of your own.
+ * Handlers of the group `AgentApi` in an API of your own. Middleware that you add to the group is
+ * required like what every application must provide.
  *
  * ```ts
  * import { HttpApi } from "effect/http-api"
@@ -78,7 +86,7 @@ export type Required = CurrentAgent | MessageStore
 export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>(
   api: HttpApi.HttpApi<Id, Groups> & HasAgentApi<Groups>,
   options: AgentServerOptions = {}
-): Layer.Layer<HttpApiGroup.Service<Id, "agent">, never, Required> =>
+): Layer.Layer<HttpApiGroup.Service<Id, "agent">, never, Required | Further<Groups>> =>
   Layer.unwrap(
     Effect.map(settingsOf(options), (settings) =>
       HttpApiBuilder.group(agentsOf(api), "agent", (handlers) =>
@@ -164,6 +172,13 @@ const settingsOf = Effect.fnUntraced(function* (
 /** An API that has the group of the Agent API, below whatever prefix. */
 type HasAgentApi<Groups> =
   "agent" extends HttpApiGroup.Identifier<Groups> ? unknown : "Add AgentApi to this API first."
+
+type Endpoints<Groups> = HttpApiGroup.Endpoints<HttpApiGroup.WithIdentifier<Groups, "agent">>
+
+/** Middleware that the application has added to the group, and what that needs. */
+type Further<Groups> =
+  | Exclude<HttpApiEndpoint.Middleware<Endpoints<Groups>>, CurrentAgent | RequestGuard>
+  | HttpApiEndpoint.MiddlewareServices<Endpoints<Groups>>
 
 // What a prefix or a further middleware changes of the type is nothing that the handlers look at.
 const agentsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(
