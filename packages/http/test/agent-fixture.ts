@@ -78,6 +78,7 @@ export const startServer = Effect.fnUntraced(function* (
   options: AgentServer.AgentServerOptions & {
     readonly backing?: Layer.Layer<MessageStore>
     readonly prefix?: `/${string}`
+    readonly port?: number
     readonly graceful?: `${number} ${"millis" | "seconds"}`
   } = {}
 ) {
@@ -111,7 +112,7 @@ export const startServer = Effect.fnUntraced(function* (
       Layer.provide(
         NodeHttpServer.layer(() => server, {
           host: "127.0.0.1",
-          port: 0,
+          port: options.port ?? 0,
           gracefulShutdownTimeout: options.graceful ?? "10 millis"
         })
       )

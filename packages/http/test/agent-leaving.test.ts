@@ -1,8 +1,12 @@
 import { Duplex } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { observe } from "../../sql/test/support/signals.ts"
 import { until } from "../../sql/test/support/until.ts"
-import { startServer } from "./agent-fixture.ts"
+import { openAgent, runIn, startServer } from "./agent-fixture.ts"
+import { connect } from "./support/connection.ts"
 
 const hints = "GET /agent/hints HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme\r\n\r\n"
 
@@ -35,6 +39,48 @@ describe("the server of the Agent API", () => {
       assert.strictEqual(server.hearing(), 1)
       yield* until(Effect.sync(server.hearing), (hearing) => hearing === 0, "3 seconds")
       assert.isTrue(stuck.destroyed)
+    })
+  )
+
+  // A server waits that long for what is under way. A stream of hints is, and so is half a body.
+  for (const [title, request] of [
+    ["a stream of hints", hints],
+    [
+      "half a body",
+      "POST /agent/look HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme\r\n" +
+        "content-type: application/json\r\ncontent-length: 100\r\n\r\n{"
+    ]
+  ] as const) {
+    it.live(`closes after its grace, and not later for ${title}`, () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.fork(yield* Effect.scope)
+        const server = yield* startServer({ graceful: "300 millis" }).pipe(Scope.provide(scope))
+        const connection = yield* connect(Number(new URL(server.url).port))
+        yield* connection.write(request)
+        yield* until(Effect.sync(server.requests), (requests) => requests.length === 1)
+        const began = performance.now()
+        yield* Scope.close(scope, Exit.void)
+        assert.isBelow(performance.now() - began, 3000)
+        yield* connection.closed
+        assert.strictEqual(server.connected(), 0)
+      })
+    )
+  }
+
+  it.live("is found again by those who heard its hints, once it is back", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      const before = yield* startServer({ graceful: "100 millis" }).pipe(Scope.provide(scope))
+      const port = Number(new URL(before.url).port)
+      const { signal } = yield* openAgent(before.url)
+      const observer = yield* observe(signal)
+      yield* observer.hearsReconnected(1)
+      yield* Scope.close(scope, Exit.void)
+      const after = yield* startServer({ port })
+      yield* observer.hearsReconnected(2)
+      const run = runIn("acme")
+      yield* after.signal.publish(run)
+      yield* observer.hears(run)
     })
   )
 })
