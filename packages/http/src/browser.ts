@@ -56,16 +56,11 @@ export const stopMessage = async (options: StopMessageOptions): Promise<StopRece
 export const stopChat = async (
   options: Omit<StopMessageOptions, "messageId" | "runId">
 ): Promise<ReadonlyArray<StopReceipt>> => {
-  const { status, value } = await post(options, receiptsOf)
-  return Promise.all(value.map((receipt) => reach(options, { status, value: receipt })))
+  const answer = await post(options, receiptsOf)
+  return Promise.all(answer.value.map((value) => reach(options, { ...answer, value })))
 }
 
-/**
- * The receipt now, `undefined` if whoever asks has no such run. Otherwise as {@link stopMessage}.
- *
- * @category functions
- * @since 0.1.0
- */
+/** The receipt now; `undefined` if who asks has no such run. @category functions @since 0.1.0 */
 export const stopReceipt = async (options: StopOptions): Promise<StopReceipt | undefined> => {
   try {
     return (await insist(options, {}, receiptOf)).value
@@ -78,9 +73,7 @@ export const stopReceipt = async (options: StopOptions): Promise<StopReceipt | u
 /**
  * The receipt now and at each phase, each once, up to the final one. A lost connection is made again
  * after a second, then two, up to 30, for as long as it takes. What would be the same again (not
- * logged in, not allowed, not there) is thrown as a {@link StopError}.
- *
- * Leaving the loop closes the connection; `close()` and the `signal` also end a loop that waits.
+ * logged in, not allowed, not there) is thrown as a {@link StopError}. Leaving the loop closes it.
  *
  * @category functions
  * @since 0.1.0
@@ -93,8 +86,7 @@ export const stopEvents = (options: StopOptions): StopEvents => {
 async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
   const { timeout = 45_000 } = options
   let known: string | undefined
-  let base = 1000
-  let pause = base
+  let [base, pause] = [1000, 1000]
   try {
     while (!all.signal.aborted) {
       const line = openLine(all.signal)
@@ -104,8 +96,8 @@ async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
       }
       try {
         onSign()
-        const response = await send(options, "/events", {}, line.signal)
-        for await (const text of messagesOf(response, onSign)) {
+        const response = await within(line.signal, send(options, "/events", {}, line.signal))
+        for await (const text of messagesOf(response, line.signal, onSign)) {
           const receipt = receiptOf(parse(text))
           if (receipt === undefined) throw unexpected(response)
           // Whoever thinks about a receipt is not a server that is silent.
@@ -119,7 +111,7 @@ async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
         throw new Error("The stream has ended.")
       } catch (error) {
         if (all.signal.aborted) return
-        await getOver(error, options, pause, all.signal)
+        await getOver(error, pause, { ...options, signal: all.signal })
         pause = Math.min(pause * 2, 30_000)
       } finally {
         line.close()
@@ -133,20 +125,16 @@ async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
 type Target = Pick<StopOptions, "chatId"> & Partial<StopMessageOptions>
 type Read<A> = (json: unknown) => A | undefined
 // Waits, if what happened can pass by itself: nobody answers, too many ask, a server starts again.
-const getOver = async (
-  error: unknown,
-  { onRetry }: Target,
-  pause: number,
-  signal?: AbortSignal,
-  end = Infinity
-) => {
+const getOver = async (error: unknown, pause: number, options: Target, end = Infinity) => {
   const problem =
     error instanceof StopError ? error : new StopError("no_answer", "No answer.", { cause: error })
   const { retryAfter = 0, status = 503 } = problem
-  const delay = Math.max(retryAfter * 1000, pause * (0.75 + Math.random() / 4))
+  // Whoever waits without an end must not be away for a day because a server has said so.
+  const most = end === Infinity ? 60_000 : Infinity
+  const delay = Math.min(Math.max(retryAfter * 1000, pause * (0.75 + Math.random() / 4)), most)
   if ((status !== 429 && status < 502) || performance.now() + delay > end) throw problem
-  onRetry?.(problem)
-  await sleep(delay, signal)
+  options.onRetry?.(problem)
+  await sleep(delay, options.signal)
 }
 
 const post = <A>(options: Target, read: Read<A>) => {
@@ -162,15 +150,16 @@ const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serv
   for (let pause = 500; ; pause *= 2) {
     signal?.throwIfAborted()
     const line = openLine(signal)
+    const sent = performance.now()
     try {
-      line.limit(Math.min(10_000 + serverWait, end - performance.now()))
-      const response = await send(options, "", init, line.signal)
-      const value = read(parse(await response.text()))
-      if (value !== undefined) return { status: response.status, value }
+      line.limit(Math.min(10_000 + serverWait, end - sent))
+      const response = await within(line.signal, send(options, "", init, line.signal))
+      const value = read(parse(await within(line.signal, response.text())))
+      if (value !== undefined) return { sent, status: response.status, value }
       throw unexpected(response)
     } catch (error) {
       signal?.throwIfAborted()
-      await getOver(error, options, pause, signal, end)
+      await getOver(error, pause, options, end)
     } finally {
       line.close()
     }
@@ -180,32 +169,40 @@ const insist = async <A>(options: Target, init: RequestInit, read: Read<A>, serv
 // Asks again until the phase has come: for the run that was stopped, never for one begun since.
 const reach = async (
   options: Target,
-  { status, value }: Awaited<ReturnType<typeof post<StopReceipt>>>,
-  waitsSince?: string
+  { sent, status, value }: Awaited<ReturnType<typeof post<StopReceipt>>>,
+  begun = sent
 ): Promise<StopReceipt> => {
   const { messageId, phase, runId } = value
-  const since = phase === "pending" ? value.requested.at : ""
-  // Another one waits now: the first did so in vain, and they could for ever.
-  const isVain = since && waitsSince && since !== waitsSince
   const isDone = !options.wait || status !== 202 || isFinal(value) || phase === options.wait
-  if (isDone || isVain || !messageId || !runId) return value
+  if (isDone || !messageId || !runId) return value
   await sleep(500, options.signal)
-  const again = { ...options, messageId, runId }
-  return reach(again, await post(again, receiptOf), since)
+  // A stop that has waited in vain is over by then: another would be asked, and so on for ever.
+  if (phase === "pending" && !(performance.now() < begun + lifeOf(value))) return value
+  return reach(options, await post({ ...options, messageId, runId }, receiptOf), begun)
 }
 
-const send = async (
-  { baseUrl = "", chatId, fetch = globalThis.fetch, headers, messageId, runId }: Target,
-  tail: string,
-  init: RequestInit,
-  signal: AbortSignal
-) => {
-  const message = messageId === undefined ? "" : `/messages/${segment(messageId)}`
-  const query = runId === undefined || init.body ? "" : `?runId=${encodeURIComponent(runId)}`
-  const url = `${baseUrl.replace(/\/$/, "")}/chats/${segment(chatId)}${message}/stop${tail}${query}`
-  const all = new Headers(typeof headers === "function" ? await headers() : headers)
-  if (init.body) all.set("content-type", "application/json")
-  const response = await fetch(url, { ...init, headers: all, signal })
+const lifeOf = ({ expiresAt, requested }: Extract<StopReceipt, { phase: "pending" }>) =>
+  Date.parse(expiresAt) - Date.parse(requested.at)
+
+const send = async (options: Target, tail: string, init: RequestInit, signal: AbortSignal) => {
+  const { baseUrl = "", chatId, fetch = globalThis.fetch, headers, messageId, runId } = options
+  const stated = typeof headers === "function" ? await headers() : headers
+  signal.throwIfAborted()
+  let request: Parameters<typeof fetch>
+  try {
+    const message = messageId === undefined ? "" : `/messages/${segment(messageId)}`
+    const query = runId === undefined || init.body ? "" : `?runId=${encodeURIComponent(runId)}`
+    const path = `/chats/${segment(chatId)}${message}/stop${tail}${query}`
+    const url = baseUrl.replace(/\/$/, "") + path
+    // A `fetch` of the page's own may know what a relative address is relative to.
+    if (!options.fetch) void new URL(url, globalThis.location && "http://page")
+    const all = new Headers(stated)
+    if (init.body) all.set("content-type", "application/json")
+    request = [url, { ...init, headers: all, signal }]
+  } catch (cause) {
+    throw new StopError("invalid_request", "This cannot be asked.", { status: 400, cause })
+  }
+  const response = await fetch(...request)
   if (response.ok) return response
   const answer = parse(await response.text())
   if (!isObject(answer) || typeof answer["code"] !== "string") throw unexpected(response)
@@ -215,8 +212,7 @@ const send = async (
 
 // A dot would be taken for the folder, and the stop of one thing become that of another.
 const segment = (id: string) => {
-  if (/^\.{0,2}$|\p{Cs}/u.test(id))
-    throw new StopError("invalid_request", "This is no id.", { status: 400 })
+  if (/^\.{0,2}$/.test(id)) throw new Error("This is no id.")
   return encodeURIComponent(id)
 }
 
@@ -230,35 +226,31 @@ const refusal = ({ headers, status }: Response, code: string, detail: string, st
 }
 
 // The texts of a server-sent stream. `onSign` is told of whatever comes, and of a stated pause.
-async function* messagesOf(response: Response, onSign: (pause?: number) => void) {
+async function* messagesOf(response: Response, signal: AbortSignal, onSign: (ms?: number) => void) {
   const isStream = response.headers.get("content-type")?.startsWith("text/event-stream")
   const reader = isStream ? response.body?.getReader() : undefined
   if (reader === undefined) throw unexpected(response)
+  signal.addEventListener("abort", () => void reader.cancel().catch(() => {}))
   const decoder = new TextDecoder()
   let [rest, name, endedInCr] = ["", "", false]
   let data: Array<string> = []
-  try {
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) return
-      onSign()
-      const text = decoder.decode(value, { stream: true })
-      const lines = (rest + (endedInCr ? text.replace(/^\n/, "") : text)).split(/\r\n?|\n/)
-      rest = lines.pop() ?? ""
-      if (text) endedInCr = text.endsWith("\r")
-      for (const line of lines) {
-        const [, field, content = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? []
-        if (field === "data") data.push(content)
-        if (field === "event") name = content
-        if (field === "retry" && /^\d+$/.test(content)) onSign(Number(content))
-        if (line) continue
-        if (data.length > 0 && (!name || name === "message")) yield data.join("\n")
-        data = []
-        name = ""
-      }
+  while (!signal.aborted) {
+    const { done, value } = await reader.read()
+    if (done) return
+    onSign()
+    const text = decoder.decode(value, { stream: true })
+    const lines = (rest + (endedInCr ? text.replace(/^\n/, "") : text)).split(/\r\n?|\n/)
+    rest = lines.pop() ?? ""
+    if (text) endedInCr = text.endsWith("\r")
+    for (const line of lines) {
+      const [, field, content = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? []
+      if (field === "data") data.push(content)
+      if (field === "event") name = content
+      if (field === "retry" && /^\d+$/.test(content)) onSign(Number(content))
+      if (line) continue
+      if (data.length && (!name || name === "message") && !signal.aborted) yield data.join("\n")
+      ;[data, name] = [[], ""]
     }
-  } finally {
-    reader.cancel().catch(() => {})
   }
 }
 
@@ -317,3 +309,11 @@ const openLine = (outer: AbortSignal | undefined, onClose?: () => void) => {
 
 const sleep = (millis: number, signal?: AbortSignal) =>
   new Promise<void>((resolve) => openLine(signal, resolve).limit(millis))
+
+// Whatever hangs, a token or a `fetch` that knows no signal, hangs no longer than its line.
+const within = <A>(signal: AbortSignal, work: Promise<A>) =>
+  new Promise<A>((resolve, reject) => {
+    work.then(resolve, reject)
+    signal.throwIfAborted()
+    signal.addEventListener("abort", () => reject(signal.reason))
+  })

@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
+import { MessageRef, MessageRepo, MessageStore, Run, RunId } from "effect-cancellation"
 import {
   isFinal,
   stopChat,
@@ -11,7 +14,10 @@ import {
   stopReceipt,
   type StopReceipt
 } from "effect-cancellation-http/browser"
+import { CurrentActor } from "effect-cancellation-http/CurrentActor"
 import { Receipt } from "effect-cancellation-http/StopApi"
+import { StopPolicy } from "effect-cancellation-http/StopPolicy"
+import * as StopServer from "effect-cancellation-http/StopServer"
 import { getEventListeners } from "node:events"
 import { receipts } from "./support/receipts.ts"
 import { type Answer, json, listen, refuse } from "./support/scripted.ts"
@@ -134,6 +140,31 @@ describe("what is asked", () => {
     await stopMessage({ ...options, keepalive: true })
     await stopMessage({ ...options, reason: "disconnect", keepalive: false })
     assert.deepStrictEqual(sent, [true, false, false, true, false])
+  })
+
+  for (const [what, impossible] of [
+    ["no header has such a name", { headers: { "bad header": "x" } }],
+    ["no header has such a value", { headers: () => ({ authorization: "a\nb" }) }],
+    ["no run has such a name", { runId: "\ud800" }],
+    ["outside of a page an address must be whole", { baseUrl: "/api" }]
+  ] satisfies ReadonlyArray<readonly [string, Partial<StopMessageOptions>]>) {
+    it(`is not asked again and again if it never can be: ${what}`, async () => {
+      const options = { ...message, baseUrl: await nobody(), ...impossible }
+      const onRetry = () => assert.fail("told that it is tried again")
+      const error = await refused(stopReceipt({ ...options, onRetry }))
+      assert.deepStrictEqual([error.code, error.status], ["invalid_request", 400])
+      assert.instanceOf(error.cause, Error)
+    })
+  }
+
+  it("is relative if a fetch of its own knows to what", async () => {
+    const asked: Array<unknown> = []
+    const fetch: typeof globalThis.fetch = async (url) => {
+      asked.push(url)
+      return Response.json(receipts.none)
+    }
+    await stopReceipt({ ...message, baseUrl: "/api", fetch })
+    assert.deepStrictEqual(asked, ["/api/chats/chat-1/messages/message-1/stop"])
   })
 
   it("has headers that are made anew for each try", async () => {
@@ -343,20 +374,60 @@ describe("a stop that is waited for", () => {
     }
   })
 
-  it("is given up when what waited for a run has waited in vain", async () => {
-    const waiting = (at: string) => ({
+  it("is given up when it has waited for its run in vain, and is not asked anew", async () => {
+    const at = Date.parse("2026-11-23T14:00:00.000Z")
+    const pending = {
       ...receipts.pending,
       runId: "run-1",
-      requested: { ...receipts.pending.requested, at }
-    })
-    const first = waiting("2026-11-23T14:00:00.000Z")
-    const second = waiting("2026-11-23T14:00:31.000Z")
-    await using server = await listen((response, _, index) =>
-      json(response, 202, [first, first, second][index] ?? assert.fail("asked for ever"))
-    )
+      requested: { ...receipts.pending.requested, at: new Date(at).toISOString() },
+      expiresAt: new Date(at + 1200).toISOString()
+    }
+    await using server = await listen((response) => json(response, 202, pending))
     const options = { ...message, runId: "run-1", baseUrl: server.url, wait: "ended" } as const
-    assert.deepStrictEqual(await stopMessage(options), second)
-    assert.lengthOf(server.asked, 3)
+    assert.deepStrictEqual(await stopMessage(options), pending)
+    const [first = 0, ...others] = server.asked.map(({ at }) => at)
+    assert.lengthOf(others, 2)
+    assert.isBelow(Math.max(...others) - first, 1200)
+  })
+
+  it("is over when it has waited in vain: what begins afterwards goes on", async () => {
+    const store = MessageStore.layerMemory({ tombstoneTtl: "1500 millis" })
+    const repo = ManagedRuntime.make(MessageRepo.layer().pipe(Layer.provideMerge(store)))
+    const ada = CurrentActor.layer(() => Effect.succeed({ userId: "ada" }))
+    const services = Layer.effectContext(repo.contextEffect)
+    const { dispose, handler } = StopServer.toWebHandler(
+      { allowedOrigins: [], maxWait: "500 millis" },
+      Layer.mergeAll(ada, StopPolicy.layerOwn(), services)
+    )
+    const start = (userId: string) => {
+      const run = Run.make({
+        ref: MessageRef.of({ ...message, userId }),
+        runId: RunId.make("run-1")
+      })
+      return repo.runPromise(MessageStore.use((store) => store.startRuns([run])))
+    }
+    const options: StopMessageOptions = {
+      ...message,
+      runId: "run-1",
+      baseUrl: "http://localhost",
+      fetch: (url, init) => handler(new Request(url, init))
+    }
+    try {
+      // Nobody's, and hidden from her: neither can be told from the other.
+      for (const before of [undefined, "bob"]) {
+        if (before !== undefined) await start(before)
+        const receipt = await stopMessage({
+          ...options,
+          wait: "ended"
+        })
+        assert.strictEqual(receipt.phase, "pending")
+      }
+      await start("ada")
+      assert.strictEqual((await stopReceipt(options))?.phase, "none")
+    } finally {
+      await dispose()
+      await repo.dispose()
+    }
   })
 
   it("of a chat is asked again for each message by itself", async () => {
@@ -422,4 +493,38 @@ describe("a page that does not want to know any more", () => {
       assert.lengthOf(server.asked, length)
     })
   }
+
+  const never = new Promise<never>(() => {})
+  for (const [what, hanging] of [
+    ["headers that do not come", { headers: () => never }],
+    ["a fetch that knows no signal", { fetch: () => never }],
+    [
+      "an answer that knows no signal",
+      { fetch: async () => new Response(new ReadableStream({ pull: () => never })) }
+    ]
+  ] satisfies ReadonlyArray<readonly [string, Partial<StopMessageOptions>]>) {
+    it(`does not hang on ${what}`, async () => {
+      await using server = await listen((response) => json(response, 202, receipts.requested))
+      const options = { ...message, baseUrl: server.url, ...hanging }
+      const leaving = new AbortController()
+      const asked = rejected(stopMessage({ ...options, signal: leaving.signal }))
+      setTimeout(() => leaving.abort(reason), 50)
+      assert.strictEqual(await asked, reason)
+      assert.lengthOf(getEventListeners(leaving.signal, "abort"), 0)
+      const late = await refused(stopMessage({ ...options, timeout: 100 }))
+      assert.strictEqual(late.code, "no_answer")
+    })
+  }
+
+  it("sends nothing when its headers come late", async () => {
+    const headers = Promise.withResolvers<HeadersInit>()
+    const leaving = new AbortController()
+    const fetch = async () => assert.fail("asked")
+    const options = { ...message, signal: leaving.signal, headers: () => headers.promise, fetch }
+    const asked = rejected(stopMessage(options))
+    leaving.abort(reason)
+    assert.strictEqual(await asked, reason)
+    headers.resolve({})
+    await new Promise(setImmediate)
+  })
 })

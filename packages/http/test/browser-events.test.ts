@@ -23,6 +23,8 @@ const collect = async (options: Omit<StopOptions, "chatId" | "messageId">) => {
 
 const phases = (heard: ReadonlyArray<StopReceipt>) => heard.map(({ phase }) => phase)
 
+const encoded = (text: string) => new TextEncoder().encode(text)
+
 /** A `fetch` that answers with these bytes, in these pieces. */
 const inPieces = (pieces: ReadonlyArray<Uint8Array>): typeof fetch => {
   const body = () =>
@@ -270,10 +272,55 @@ describe("a connection that is lost", () => {
         assert.isAtMost(pauses[index] ?? Infinity, most + 0.5)
       }
     })
+
+    for (const [what, answer] of [
+      ["Retry-After", () => new Response("", { status: 503, headers: { "retry-after": "86400" } })],
+      ["retry", inPieces([encoded(`retry: 86400000\n\n${event(receipts.none)}`)])]
+    ] satisfies ReadonlyArray<readonly [string, (url: string) => Response | Promise<Response>]>) {
+      it(`is made again within a minute, whatever ${what} says`, async () => {
+        let tries = 0
+        const lost: typeof fetch = async () => {
+          tries += 1
+          return tries === 1 ? answer("") : inPieces([encoded(event(receipts.ended))])("")
+        }
+        const heard = collect({ fetch: lost })
+        await vi.advanceTimersByTimeAsync(59_000)
+        assert.strictEqual(tries, 1)
+        await vi.advanceTimersByTimeAsync(1100)
+        assert.strictEqual(phases(await heard).at(-1), "ended")
+      })
+    }
   })
 })
 
 describe("a stream that cannot be had", () => {
+  for (const [what, impossible] of [
+    ["no header has such a name", { headers: { "bad header": "x" } }],
+    ["outside of a page an address must be whole", { baseUrl: "/api" }]
+  ] satisfies ReadonlyArray<readonly [string, Partial<StopOptions>]>) {
+    it(`is given up if it never can be: ${what}`, async () => {
+      const onRetry = () => assert.fail("told that it is tried again")
+      const options = { baseUrl: "http://127.0.0.1:9", ...impossible, onRetry }
+      const error = await collect(options).catch((error: unknown) => error)
+      assert.instanceOf(error, StopError)
+      assert.deepStrictEqual([error.code, error.status], ["invalid_request", 400])
+    })
+  }
+
+  it("is tried again if the headers cannot be had, and given up if they say so", async () => {
+    let count = 0
+    const headers = async () => {
+      count += 1
+      if (count === 1) throw new TypeError("away")
+      throw new StopError("unauthenticated", "Log in first.", { status: 401 })
+    }
+    const error = await collect({ baseUrl: "http://127.0.0.1:9", headers }).catch(
+      (error: unknown) => error
+    )
+    assert.strictEqual((error as StopError).code, "unauthenticated")
+    assert.strictEqual(count, 2)
+  })
+
   for (const [status, code] of [
     [400, "invalid_request"],
     [401, "unauthenticated"],
@@ -392,4 +439,55 @@ describe("whoever leaves", () => {
     assert.isTrue((await events.next()).done)
     assert.lengthOf(server.asked, 0)
   })
+
+  it("hears nothing more, also of what has come already", async () => {
+    const bytes = encoded(event(receipts.none) + event(receipts.requested))
+    for (const leave of ["close", "signal"] as const) {
+      const leaving = new AbortController()
+      const options = { ...message, fetch: inPieces([bytes]), signal: leaving.signal }
+      const events = stopEvents(options)
+      assert.strictEqual((await events.next()).value?.phase, "none")
+      if (leave === "close") events.close()
+      else leaving.abort()
+      assert.isTrue((await events.next()).done)
+    }
+  })
+
+  const never = new Promise<never>(() => {})
+  for (const [what, hanging] of [
+    ["headers that do not come", { headers: () => never }],
+    ["a fetch that knows no signal", { fetch: () => never }],
+    [
+      "a stream that knows no signal",
+      {
+        fetch: async () =>
+          new Response(new ReadableStream({ pull: () => never }), {
+            headers: { "content-type": "text/event-stream" }
+          })
+      }
+    ]
+  ] satisfies ReadonlyArray<readonly [string, Partial<StopOptions>]>) {
+    it(`does not hang on ${what}, and tries again after a silence`, async () => {
+      const retries: Array<string> = []
+      const events = stopEvents({
+        ...message,
+        baseUrl: "http://127.0.0.1:9",
+        timeout: 50,
+        ...hanging,
+        onRetry: ({ code }) => {
+          retries.push(code)
+          setTimeout(events.close, 10)
+        }
+      })
+      assert.isTrue((await events.next()).done)
+      assert.deepStrictEqual(retries, ["no_answer"])
+    })
+
+    it(`does not hang on ${what} when it is closed`, async () => {
+      const events = stopEvents({ ...message, baseUrl: "http://127.0.0.1:9", ...hanging })
+      const ended = events.next()
+      setTimeout(events.close, 20)
+      assert.isTrue((await ended).done)
+    })
+  }
 })
