@@ -54,7 +54,10 @@ export interface StopOptions {
   readonly messageId: string
   /** The run that is meant; by default the message's current one. */
   readonly runId?: string | undefined
-  /** What stands before `/chats`, such as `/api` or `https://api.example.com`. Empty by default. */
+  /**
+   * What stands before `/chats`, such as `/api`; empty by default. With another origin of the same
+   * site, CORS is the application's to add; pages of another site are refused.
+   */
   readonly baseUrl?: string | undefined
   /** Sent with each request; a function is asked before each, for tokens that are renewed. */
   readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
@@ -82,25 +85,31 @@ export interface StopMessageOptions extends StopOptions {
   readonly reason?: "user" | "disconnect" | undefined
   /** A remark, at most 500 characters, shown with the receipt. */
   readonly note?: string | undefined
-  /** Answers when this phase has come or cannot come. However long that takes: give a `signal`. */
+  /**
+   * Answers when this phase has come or cannot come. However long that takes: give a `signal`. If
+   * no run begins for as long as the stop waits for one, the answer is `pending`, and nothing stops.
+   */
   readonly wait?: "observed" | "ended" | undefined
   /** Whether the request outlives its page; by default if the reason is `disconnect`. */
   readonly keepalive?: boolean | undefined
 }
 
 /**
- * The receipts of a message as they come, for one `for await`.
+ * The receipts of a message as they come, for one `for await`. How a run ended is its `outcome`: one
+ * that was asked to stop may have been done, or have failed.
  *
  * ```ts
- * import { isFinal, stopEvents, stopMessage } from "effect-cancellation-http/browser"
+ * import { stopEvents, stopMessage } from "effect-cancellation-http/browser"
  *
  * declare const label: HTMLElement
  *
  * const message = { baseUrl: "/api", chatId: "chat-1", messageId: "message-7" }
- * label.textContent = "Stopping…"
- * await stopMessage(message)
- * for await (const receipt of stopEvents(message)) {
- *   if (isFinal(receipt)) label.textContent = "Stopped"
+ * const { phase } = await stopMessage(message)
+ * if (phase !== "pending") {
+ *   for await (const receipt of stopEvents(message)) {
+ *     const outcome = "ended" in receipt ? receipt.ended?.outcome : undefined
+ *     label.textContent = outcome ?? receipt.phase
+ *   }
  * }
  * ```
  * @category models
