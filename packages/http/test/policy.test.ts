@@ -148,6 +148,20 @@ describe("an actor", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("called default does not own what has no user", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({
+        actors: CurrentActor.layer(() => Effect.succeed({ companyId: "acme", userId: "default" }))
+      })
+      // however the store says that there is none
+      for (const owner of [{ companyId: "acme" }, { companyId: "acme", userId: "default" }]) {
+        const unowned = runOf({}, owner)
+        yield* stops.start(unowned)
+        assert.strictEqual((yield* stops.send("GET", pathsOf(unowned).stop)).status, 404)
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("of two messages of one name is meant to have the own one", () =>
     Effect.gen(function* () {
       const stops = yield* openStops()
