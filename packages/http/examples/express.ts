@@ -12,23 +12,34 @@ export const toNode =
   async (incoming: IncomingMessage & { originalUrl?: string }, outgoing: ServerResponse) => {
     const leaving = new AbortController()
     outgoing.on("close", () => leaving.abort())
-    const { headers, method = "GET", originalUrl, url = "/" } = incoming
-    const body =
-      method === "GET" || method === "HEAD" ? null : (Readable.toWeb(incoming) as BodyInit)
-    const init: RequestInit & { duplex: "half" } = {
-      method,
-      headers: Object.entries(headers).map(([name, value]) => [name, String(value)]),
-      body,
-      duplex: "half",
-      signal: leaving.signal
+    let request: Request
+    try {
+      request = requestOf(incoming, leaving.signal)
+    } catch {
+      // Node takes more than a Request can be: the method TRACE, the address `//`.
+      return void outgoing.writeHead(400, { connection: "close" }).end()
     }
-    const request = new Request(new URL(originalUrl ?? url, "http://localhost"), init)
     const response = await handler(request)
     outgoing.writeHead(response.status, Object.fromEntries(response.headers))
     if (response.body === null) return void outgoing.end()
     // Waits for a client that reads slowly, and cancels the body when one is gone.
     await pipeline(Readable.fromWeb(response.body as NodeStream), outgoing).catch(() => {})
   }
+
+const requestOf = (
+  incoming: IncomingMessage & { originalUrl?: string },
+  signal: AbortSignal
+): Request => {
+  const { headers, method = "GET", originalUrl, url = "/" } = incoming
+  const init: RequestInit & { duplex: "half" } = {
+    method,
+    headers: Object.entries(headers).map(([name, value]) => [name, String(value)]),
+    body: method === "GET" || method === "HEAD" ? null : (Readable.toWeb(incoming) as BodyInit),
+    duplex: "half",
+    signal
+  }
+  return new Request(new URL(originalUrl ?? url, "http://localhost"), init)
+}
 
 export const app = express()
 

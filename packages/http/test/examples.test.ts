@@ -7,8 +7,9 @@ import {
   stopReceipt,
   type StopReceipt
 } from "effect-cancellation-http/browser"
+import { once } from "node:events"
 import { createServer, type RequestListener } from "node:http"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, connect } from "node:net"
 import { close, startAgent, stops } from "../examples/app.ts"
 import { app as express, toNode } from "../examples/express.ts"
 import { app as hono } from "../examples/hono.ts"
@@ -195,4 +196,42 @@ describe("requests of Node as Requests", () => {
     await asked
     await vi.waitUntil(async () => (await signal).aborted, { timeout: 5000 })
   })
+
+  const head = "host: localhost\r\ncontent-type: application/json\r\n"
+  for (const [what, words, status] of [
+    ["a method that a Request cannot have", `TRACE /api/chats/a/stop HTTP/1.1\r\n${head}\r\n`, 400],
+    ["an address that is none", `GET // HTTP/1.1\r\n${head}\r\n`, 400],
+    ["an address with an odd host", `GET http://[ HTTP/1.1\r\n${head}\r\n`, 400],
+    [
+      "a body that breaks off",
+      `POST /api/chats/a/stop HTTP/1.1\r\n${head}content-length: 100\r\n\r\n{`,
+      undefined
+    ]
+  ] as const) {
+    it(`answer ${what}, and go on`, async () => {
+      const listener = toNode((request) => stops.handler(request))
+      const done: Array<PromiseSettledResult<void>> = []
+      await using server = await listen((request, response) => {
+        void Promise.allSettled([listener(request, response)]).then((all) => done.push(...all))
+      })
+      const socket = connect(Number(new URL(server.baseUrl).port), "127.0.0.1")
+      let answer = ""
+      socket.on("data", (bytes) => (answer += bytes))
+      socket.write(words)
+      if (status === undefined) {
+        socket.end()
+        await once(socket, "close")
+      } else {
+        await vi.waitUntil(() => answer.startsWith(`HTTP/1.1 ${status} `), { timeout: 5000 })
+        socket.destroy()
+      }
+      await vi.waitUntil(() => done.length > 0, { timeout: 5000 })
+      assert.deepStrictEqual(
+        done.map((one) => one.status),
+        ["fulfilled"]
+      )
+      const next = await fetch(`${server.baseUrl}/chats/a/messages/b/stop`)
+      assert.strictEqual(next.status, 401)
+    })
+  }
 })
