@@ -104,6 +104,36 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     assert.isTrue(await page.locator("#problem").isHidden())
   })
 
+  it("lets press again when a stop has waited in vain for its run", async () => {
+    await chat.send()
+    await chat.watchWords()
+    const at = new Date().toISOString()
+    let asked = 0
+    await page.route("**/stop", (route) => {
+      asked += 1
+      const [chatId, messageId] = new URL(route.request().url()).pathname
+        .split("/")
+        .slice(3, 6)
+        .filter((part) => part !== "messages")
+      const { runId } = route.request().postDataJSON()
+      const requested = { at, reason: "user" }
+      const pending = { phase: "pending", chatId, messageId, runId, requested, expiresAt: at }
+      return route.fulfill({ status: 202, json: pending })
+    })
+    await page.click("#stop")
+    await page.waitForSelector("#problem:not([hidden])")
+    assert.strictEqual(
+      await chat.textOf("#problem"),
+      "Not stopped: the answer had not begun. Press Stop again."
+    )
+    assert.strictEqual(asked, 2)
+    assert.isTrue(await page.locator("#stop").isEnabled())
+    await page.unroute("**/stop")
+    await page.click("#stop")
+    await chat.untilWords(/^Stopped after/)
+    assert.isTrue(await page.locator("#problem").isHidden())
+  })
+
   it("takes Stop twice as once, and a double click sends nothing", async () => {
     await chat.send()
     await chat.watchWords()
