@@ -18,7 +18,15 @@ export const serving = Effect.fnUntraced(function* (backing: Layer.Layer<Message
   const agent = yield* openAgent(server.url, { token: Redacted.make("fleet") })
   const give = (runs: ReadonlyArray<Run>) =>
     Effect.sync(() => {
-      for (const run of runs) given.set(runKey(run), run)
+      for (const run of runs) {
+        given.delete(runKey(run))
+        given.set(runKey(run), run)
+      }
+      // A job ends some time: with all of them the server would look through thousands each time.
+      for (const key of given.keys()) {
+        if (given.size <= 500 + runs.length) break
+        given.delete(key)
+      }
       server.tokens.agents.set("fleet", {
         _tag: "Runs",
         agent: "fleet",
