@@ -235,11 +235,12 @@ const nothingThere = HttpServerRespondable.toResponse(
 type HasStopApi<Groups> =
   "stop" extends HttpApiGroup.Identifier<Groups> ? unknown : "Add StopApi to this API first."
 
-/** Middleware that the application has added to the group. */
-type Further<Groups> = Exclude<
-  HttpApiEndpoint.Middleware<HttpApiGroup.Endpoints<HttpApiGroup.WithIdentifier<Groups, "stop">>>,
-  CurrentActor | RequestGuard
->
+/** Middleware that the application has added to the group, and what that needs. */
+type Further<Groups> =
+  | Exclude<HttpApiEndpoint.Middleware<Endpoints<Groups>>, CurrentActor | RequestGuard>
+  | HttpApiEndpoint.MiddlewareServices<Endpoints<Groups>>
+
+type Endpoints<Groups> = HttpApiGroup.Endpoints<HttpApiGroup.WithIdentifier<Groups, "stop">>
 
 // What a prefix or a further middleware changes of the type is nothing that the handlers look at.
 const stopsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(

@@ -41,7 +41,7 @@ const Actors = CurrentActor.layer((request) => {
 /** Chats of this name are shared with Bob. */
 export const shared = "shared"
 
-export const Policy = StopPolicy.layerOwn({
+const Policy = StopPolicy.layerOwn({
   isShared: (actor, { run }) =>
     Effect.succeed(run.ref.chatId.startsWith(shared) && actor.userId === "bob")
 })
