@@ -8,9 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { CompanyId, UserId } from "effect-cancellation"
-import { HttpServerRequest } from "effect/http"
+import type { HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
-import { inTime } from "./internal/within.ts"
+import { authenticated } from "./internal/authenticate.ts"
 import { Unauthenticated, Unavailable } from "./Problem.ts"
 
 const ActorFields = Schema.Struct({
@@ -63,27 +63,15 @@ export class CurrentActor extends HttpApiMiddleware.Service<CurrentActor, { prov
 ) {
   /**
    * From a function of the application. It fails with `Unauthenticated` if nobody is logged in, and
-   * with `Unavailable` if that cannot be found out now; so does one that takes longer than 10 seconds.
-   * Ids that are none are refused as if nobody
-   * were logged in, with a warning in the log.
+   * with `Unavailable` if that cannot be found out now; so does one that takes longer than 10
+   * seconds. Ids that are none are refused as if nobody were logged in, with a warning in the log.
    */
   static readonly layer = <R = never>(
     authenticate: (
       request: HttpServerRequest.HttpServerRequest
     ) => Effect.Effect<ActorInput, Unauthenticated | Unavailable, R>
   ): Layer.Layer<CurrentActor, never, R> =>
-    Layer.effect(
-      this,
-      Effect.map(
-        Effect.context<R>(),
-        (context) => (handler) =>
-          Effect.gen(function* () {
-            const request = yield* HttpServerRequest.HttpServerRequest
-            const input = yield* authenticate(request).pipe(Effect.provideContext(context), inTime)
-            return yield* Effect.provideService(handler, Actor, yield* actorOf(input))
-          })
-      )
-    )
+    Layer.effect(this, authenticated(Actor, authenticate, actorOf))
 }
 
 /**

@@ -11,9 +11,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { CompanyId, Run } from "effect-cancellation"
-import { HttpServerRequest } from "effect/http"
+import type { HttpServerRequest } from "effect/http"
 import { HttpApiMiddleware } from "effect/http-api"
-import { inTime } from "./internal/within.ts"
+import { authenticated } from "./internal/authenticate.ts"
 import { Unauthenticated, Unavailable } from "./Problem.ts"
 
 /**
@@ -90,18 +90,7 @@ export class CurrentAgent extends HttpApiMiddleware.Service<CurrentAgent, { prov
       request: HttpServerRequest.HttpServerRequest
     ) => Effect.Effect<AgentInput, Unauthenticated | Unavailable, R>
   ): Layer.Layer<CurrentAgent, never, R> =>
-    Layer.effect(
-      this,
-      Effect.map(
-        Effect.context<R>(),
-        (context) => (handler) =>
-          Effect.gen(function* () {
-            const request = yield* HttpServerRequest.HttpServerRequest
-            const input = yield* authenticate(request).pipe(Effect.provideContext(context), inTime)
-            return yield* Effect.provideService(handler, Agent, yield* scopeOf(input))
-          })
-      )
-    )
+    Layer.effect(this, authenticated(Agent, authenticate, scopeOf))
 }
 
 /**

@@ -1,31 +1,8 @@
 import { execFileSync } from "node:child_process"
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import path from "node:path"
 import { assert, describe, it } from "vitest"
-
-const src = path.join(import.meta.dirname, "..", "src")
-
-/** What a module imports, as far as types alone do not explain it. */
-const importsOf = (file: string): ReadonlyArray<string> =>
-  Array.from(
-    readFileSync(file, "utf8").matchAll(/^(?:import|export)(?! type)[^"]*?"([^"]+)"/gms),
-    ([, specifier]) => specifier ?? ""
-  )
-
-const closureOf = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
-  if (seen.has(file)) return seen
-  seen.add(file)
-  for (const specifier of importsOf(file)) {
-    if (specifier.startsWith(".")) closureOf(path.join(path.dirname(file), specifier), seen)
-    else seen.add(specifier)
-  }
-  return seen
-}
-
-const namesOf = (module: string): ReadonlyArray<string> =>
-  Array.from(closureOf(path.join(src, module)), (name) =>
-    path.isAbsolute(name) ? path.relative(src, name) : name
-  )
+import { importsOf, namesOf, src } from "./support/modules.ts"
 
 describe("the modules of the Agent API", () => {
   it("load no server with the client", () => {
@@ -63,6 +40,7 @@ describe("the modules of the Agent API", () => {
       "CurrentAgent.ts",
       "Problem.ts",
       "RequestGuard.ts",
+      "internal/authenticate.ts",
       "internal/within.ts"
     ])
     for (const module of ["HttpMessageStore.ts", "AgentServer.ts"]) {

@@ -1,49 +1,9 @@
 // What a page loads: how much it is, and that it stands alone.
 import { assert, describe, it } from "@effect/vitest"
-import fs from "node:fs"
 import path from "node:path"
 import { gzipSync } from "node:zlib"
-import { parseSync } from "oxc-parser"
 import { build } from "vite"
-
-const src = path.resolve(import.meta.dirname, "../src")
-
-/** What a module imports: at run time, or also as types. */
-const importsOf = (file: string, options?: { readonly types: boolean }): ReadonlyArray<string> => {
-  const { dynamicImports, staticExports, staticImports } = parseSync(
-    file,
-    fs.readFileSync(file, "utf8")
-  ).module
-  assert.lengthOf(dynamicImports, 0)
-  const isMeant = (entries: ReadonlyArray<{ readonly isType: boolean }>) =>
-    options?.types === true || entries.length === 0 || entries.some(({ isType }) => !isType)
-  return [
-    ...staticImports
-      .filter(({ entries }) => isMeant(entries))
-      .map(({ moduleRequest }) => moduleRequest.value),
-    ...staticExports
-      .flatMap(({ entries }) => entries)
-      .flatMap((entry) =>
-        isMeant([entry]) && entry.moduleRequest ? [entry.moduleRequest.value] : []
-      )
-  ]
-}
-
-/** The modules that a module loads, itself included; those of other packages by their names. */
-const loadedBy = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
-  if (seen.has(file)) return seen
-  seen.add(file)
-  for (const name of importsOf(file)) {
-    if (name.startsWith(".")) loadedBy(path.resolve(path.dirname(file), name), seen)
-    else seen.add(name)
-  }
-  return seen
-}
-
-const named = (file: string) =>
-  Array.from(loadedBy(path.join(src, file)), (name) =>
-    path.isAbsolute(name) ? path.relative(src, name) : name
-  )
+import { importsOf, namesOf, src } from "./support/modules.ts"
 
 describe("the module of a page", () => {
   it("is under 3 kB, minified and compressed", async () => {
@@ -68,7 +28,7 @@ describe("the module of a page", () => {
   })
 
   it("imports nothing, and as types nobody else's", () => {
-    assert.deepStrictEqual(named("browser.ts"), ["browser.ts"])
+    assert.deepStrictEqual(namesOf("browser.ts"), ["browser.ts"])
     const types = importsOf(path.join(src, "browser.ts"), { types: true })
     assert.deepStrictEqual(new Set(types), new Set(["./internal/page.ts"]))
     const theirs = importsOf(path.join(src, "internal/page.ts"), { types: true })
@@ -78,13 +38,13 @@ describe("the module of a page", () => {
 
 describe("the client of a program", () => {
   it("loads nothing of the server", () => {
-    const loaded = named("StopClient.ts")
+    const loaded = namesOf("StopClient.ts")
     assert.include(loaded, "StopApi.ts")
     const ofServer = [
       /Server/,
       /StopPolicy/,
       /Viewers/,
-      /internal.(?!within)/,
+      /internal.(?!within|authenticate)/,
       /^node:/,
       /platform/
     ]
@@ -92,7 +52,7 @@ describe("the client of a program", () => {
   })
 
   it("would be seen to load it", () => {
-    const loaded = named("StopServer.ts")
+    const loaded = namesOf("StopServer.ts")
     assert.include(loaded, path.join("internal", "guard.ts"))
   })
 })

@@ -6,7 +6,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { Unavailable } from "../Problem.ts"
 
 /** The effect, or `orElse` if it takes longer: it is interrupted then, and not waited for. */
 export const within =
@@ -29,14 +28,3 @@ const settled = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<A, E> =>
   Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
     ? Effect.die(new Error("What the application was asked has interrupted itself"))
     : exit
-
-/** Ten seconds to find out who sends a request: then nobody knows, and nothing is done. */
-export const inTime = within(
-  "10 seconds",
-  Effect.fail(
-    new Unavailable({
-      detail: "Who you are could not be found out in time; nothing was done.",
-      retryAfter: 1
-    })
-  )
-)
