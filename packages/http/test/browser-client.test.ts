@@ -519,12 +519,31 @@ describe("a page that does not want to know any more", () => {
   it("sends nothing when its headers come late", async () => {
     const headers = Promise.withResolvers<HeadersInit>()
     const leaving = new AbortController()
-    const fetch = async () => assert.fail("asked")
+    let asks = 0
+    const fetch = async () => {
+      asks += 1
+      return Response.json(receipts.none)
+    }
     const options = { ...message, signal: leaving.signal, headers: () => headers.promise, fetch }
     const asked = rejected(stopMessage(options))
     leaving.abort(reason)
     assert.strictEqual(await asked, reason)
     headers.resolve({})
     await new Promise(setImmediate)
+    assert.strictEqual(asks, 0)
+  })
+
+  it("leaves between an answer and its body", async () => {
+    for (let steps = 0; steps < 20; steps += 1) {
+      const leaving = new AbortController()
+      const fetch = async () => {
+        let left = steps
+        const step = () => (left-- > 0 ? queueMicrotask(step) : leaving.abort(reason))
+        step()
+        return new Response(new ReadableStream({ pull: () => never }))
+      }
+      const asked = stopMessage({ ...message, fetch, signal: leaving.signal })
+      assert.strictEqual(await rejected(asked), reason)
+    }
   })
 })

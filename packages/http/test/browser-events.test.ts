@@ -454,6 +454,22 @@ describe("whoever leaves", () => {
   })
 
   const never = new Promise<never>(() => {})
+
+  it("between an answer and its body ends the loop", async () => {
+    for (let steps = 0; steps < 20; steps += 1) {
+      const fetch = async () => {
+        let left = steps
+        const step = () => (left-- > 0 ? queueMicrotask(step) : events.close())
+        step()
+        return new Response(new ReadableStream({ pull: () => never }), {
+          headers: { "content-type": "text/event-stream" }
+        })
+      }
+      const events = stopEvents({ ...message, fetch })
+      assert.isTrue((await events.next()).done)
+    }
+  })
+
   for (const [what, hanging] of [
     ["headers that do not come", { headers: () => never }],
     ["a fetch that knows no signal", { fetch: () => never }],
