@@ -10,7 +10,7 @@ describe("an answer in Chromium", { timeout: 120_000 }, () => {
   const { open } = useChromium()
   // It takes longer to write than a page may be away.
   const continuing = useDemo({ speed: 2 })
-  const stopping = useDemo({ speed: 2, env: { DEMO_ON_DISCONNECT: "stop" } })
+  const stopping = useDemo({ speed: 1, env: { DEMO_ON_DISCONNECT: "stop" } })
 
   const begin = async (url: string, name: string) => {
     const page = await open(`${url}/#${name}`)

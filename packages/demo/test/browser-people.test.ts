@@ -9,7 +9,7 @@ const refusal = /status of 403/
 
 describe("two people in Chromium", { timeout: 120_000 }, () => {
   const { open } = useChromium()
-  const demo = useDemo({ speed: 2 })
+  const demo = useDemo({ speed: 0.4 })
 
   it("shows Bob the answer to Ada, which she can stop and he cannot", async () => {
     const url = `${demo().server.url}/#shared`
