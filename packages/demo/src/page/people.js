@@ -11,10 +11,16 @@ export const nameOf = (userId) =>
 
 /** Shows who one is; `onChange` is called when that changes, here or in another tab. */
 export const openSwitch = (onChange) => {
-  const remembered = () => /(?:^|; )demo-user=([^;]*)/.exec(document.cookie)?.[1]
+  // Beside the cookie, because other tabs are told of it: a cookie may reach them later than the news.
+  const remembered = () =>
+    localStorage.getItem("user") ?? /(?:^|; )demo-user=([^;]*)/.exec(document.cookie)?.[1]
+  const tellServer = () => {
+    document.cookie = `demo-user=${me()}; path=/; max-age=31536000; samesite=strict`
+  }
   const look = () => {
     const chosen = choices.find(({ value }) => value === remembered()) ?? choices[0]
     chosen.checked = true
+    tellServer()
   }
   look()
   let known = me()
@@ -26,8 +32,7 @@ export const openSwitch = (onChange) => {
   }
   for (const choice of choices) {
     choice.addEventListener("change", () => {
-      document.cookie = `demo-user=${me()}; path=/; max-age=31536000; samesite=strict`
-      // Tells the other tabs, which have the same cookie.
+      tellServer()
       localStorage.setItem("user", me())
       changed()
     })
