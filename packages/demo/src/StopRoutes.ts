@@ -24,7 +24,11 @@ const PolicyLayer = StopPolicy.layerOwn({ isShared: () => Effect.succeed(true) }
 // The port is known when somebody listens on it: 0 takes any.
 const ApiLayer = Layer.unwrap(
   Effect.map(HttpServer.HttpServer, ({ address }) =>
-    StopServer.layer({ allowedOrigins: originsOf(address), prefix })
+    StopServer.layer({
+      allowedOrigins: originsOf(address),
+      prefix,
+      openapiPath: "/openapi.json"
+    })
   )
 ).pipe(Layer.provide([ActorLayer, PolicyLayer]))
 

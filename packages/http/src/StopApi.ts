@@ -218,6 +218,8 @@ export class StopApi extends HttpApiGroup.make("stop")
   )
   .middleware(CurrentActor)
   .middleware(RequestGuard)
+  // A field that is misspelt, such as a run's, must not stop something else.
+  .annotate(HttpApi.PayloadParseOptions, { onExcessProperty: "error" })
   .annotateMerge(
     OpenApi.annotations({
       title: "Stop",

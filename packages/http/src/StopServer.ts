@@ -40,10 +40,11 @@ import type { StopPolicy } from "./StopPolicy.ts"
  */
 export interface StopServerOptions {
   /**
-   * The origins of the pages that may call, as browsers send them: `https://app.example.com`. Pages
-   * of other origins are refused, and those of another site even if they are named here, since a
-   * browser would send them no cookies of yours; requests of programs have no origin and are not
-   * concerned. Required; empty if no page calls.
+   * The origins of the pages that may call, as the address bar shows them: `https://app.example.com`,
+   * `http://localhost:5173`. The page's own origin too, also where a proxy stands between: browsers
+   * send it with every stop. Pages of other origins are refused, and those of another site even if
+   * they are named here; requests of programs have no origin and are not concerned. Required; empty
+   * if no page calls.
    */
   readonly allowedOrigins: ReadonlyArray<string>
   /** How many new stops an actor may ask. Default 60 a minute; repeating a stop is free. */
@@ -160,10 +161,17 @@ export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>
  * @since 0.1.0
  */
 export const layer = (
-  options: StopServerOptions & { readonly prefix?: `/${string}` | undefined }
+  options: StopServerOptions & {
+    readonly prefix?: `/${string}` | undefined
+    /** Where the OpenAPI document is served. Default: nowhere. */
+    readonly openapiPath?: `/${string}` | undefined
+  }
 ) => {
-  const api = apiAt(options.prefix ?? "/")
-  return HttpApiBuilder.layer(api).pipe(Layer.provide(group(api, options)))
+  const { openapiPath, prefix } = options
+  const api = apiAt(prefix ?? "/")
+  return HttpApiBuilder.layer(api, openapiPath === undefined ? {} : { openapiPath }).pipe(
+    Layer.provide(group(api, options))
+  )
 }
 
 /**

@@ -157,6 +157,7 @@ describe("settings", () => {
     ["allowedOrigins", { allowedOrigins: ["https://app.example.com/"] }],
     ["allowedOrigins", { allowedOrigins: ["app.example.com"] }],
     ["allowedOrigins", { allowedOrigins: ["*"] }],
+    ["allowedOrigins", { allowedOrigins: ["https://*.example.com"] }],
     ["allowedOrigins", { allowedOrigins: ["https://app.example.com:443"] }],
     ["rateLimit.limit", { rateLimit: { limit: 0, window: "1 minute" } }],
     ["rateLimit.window", { rateLimit: { limit: 1, window: Infinity } }],

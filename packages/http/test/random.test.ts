@@ -17,7 +17,7 @@ const least: Readonly<Record<string, number>> = {
   "200 requested": 200,
   "204": 5,
   "202 requested": 200,
-  "202 pending": 50,
+  "202 pending": 15,
   "200 tooLate": 20,
   "200 superseded": 20,
   "400 invalid_request": 300,
@@ -34,7 +34,7 @@ const settings = {
   // Waiting is not what this is about.
   maxWait: "1 millis",
   maxEvents: "1 millis",
-  rateLimit: { limit: 24, window: "1 hour" }
+  rateLimit: { limit: 40, window: "1 hour" }
 } as const
 
 /** A body whose sender is gone before its end. */

@@ -154,18 +154,26 @@ describe("a stop", () => {
         { reason: null },
         { note: "x".repeat(501) },
         { wait: "pending" },
-        { runId: 'a"b' }
+        { runId: 'a"b' },
+        // what is misspelt or claimed stops nothing
+        { runid: "run-1" },
+        { requestedBy: "eve" },
+        { reason: "disconnect", userAbortedAt: 1 }
       ]) {
         const refused = yield* stops.send("POST", stop, { ...ada, body })
         assert.strictEqual(refused.status, 400, JSON.stringify(body))
         assert.strictEqual((yield* jsonOf(refused))["code"], "invalid_request")
       }
-      const claimed = { reason: "disconnect", requestedBy: "eve", userAbortedAt: 1, companyId: "x" }
-      yield* stops.send("POST", stop, { ...ada, body: claimed })
+      const ofChat = yield* stops.send("POST", pathsOf(run).chat, {
+        ...ada,
+        body: { runId: "run-1" }
+      })
+      assert.strictEqual(ofChat.status, 400)
+      assert.isUndefined((yield* stops.record(run))?.request)
+      yield* stops.send("POST", stop, { ...ada, body: { reason: "disconnect" } })
       const request = (yield* stops.record(run))?.request
       assert.strictEqual(request?.reason, "disconnect")
       assert.strictEqual(request?.requestedBy, "ada")
-      assert.isAbove(request?.userAbortedAt ?? 0, 1)
     }).pipe(Effect.scoped)
   )
 

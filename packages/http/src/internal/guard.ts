@@ -65,10 +65,18 @@ const headers = { "cache-control": "no-store", "x-content-type-options": "nosnif
 
 // Read here once, because a route that cannot be interrupted would wait for ever for a body that
 // never comes to its end.
-const bodyIn = (request: HttpServerRequest.HttpServerRequest, { bodyTimeout }: GuardOptions) =>
-  isReading(request.method)
-    ? Effect.void
-    : within(bodyTimeout, Effect.fail(new TooSlow()))(request.text)
+const bodyIn = Effect.fnUntraced(function* (
+  request: HttpServerRequest.HttpServerRequest,
+  { bodyTimeout }: GuardOptions
+) {
+  if (isReading(request.method)) return
+  const body = yield* within(bodyTimeout, Effect.fail(new TooSlow()))(request.text)
+  if (body === "") {
+    return yield* new InvalidRequest({
+      detail: "The body is empty, or was read by somebody before; send {} at least."
+    })
+  }
+})
 
 const isReading = (method: string): boolean => method === "GET" || method === "HEAD"
 
@@ -82,7 +90,7 @@ const refusalOf = (
   }
   if (origin !== undefined && allowedOrigins?.has(origin) !== true) {
     return new CrossSite({
-      detail: "The page that sent this is not among the allowed origins of the server."
+      detail: "The origin of the page that sent this is not among the allowedOrigins of the server."
     })
   }
   const isJson = /^application\/json\s*(;|$)/i.test(sent["content-type"] ?? "")

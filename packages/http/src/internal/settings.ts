@@ -44,12 +44,12 @@ export const countOf = (option: string, value: number): Effect.Effect<number> =>
 
 /** An origin as a browser sends it: without a path, and without the port that is the scheme's own. */
 export const originOf = (origin: string): Effect.Effect<string> =>
-  URL.canParse(origin) && new URL(origin).origin === origin
+  URL.canParse(origin) && new URL(origin).origin === origin && !origin.includes("*")
     ? Effect.succeed(origin)
     : invalid(
         "allowedOrigins",
         JSON.stringify(origin),
-        "origins as browsers send them, such as https://app.example.com, without a path or a slash at the end"
+        "origins as browsers send them, such as https://app.example.com: each by itself, without a path, a slash at the end or a *"
       )
 
 /** The address of a server, without a slash at its end. */
