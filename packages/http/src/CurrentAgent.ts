@@ -8,7 +8,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { CompanyId, Run } from "effect-cancellation"
 import type { HttpServerRequest } from "effect/http"
@@ -58,7 +57,8 @@ export type AgentInput =
  *
  * ```ts
  * import { Effect } from "effect"
- * import { bearerOf, CurrentAgent } from "effect-cancellation-http/CurrentAgent"
+ * import { bearerOf } from "effect-cancellation-http/Bearer"
+ * import { CurrentAgent } from "effect-cancellation-http/CurrentAgent"
  * import { Unauthenticated } from "effect-cancellation-http/Problem"
  * import type { Redacted } from "effect/Redacted"
  *
@@ -91,19 +91,6 @@ export class CurrentAgent extends HttpApiMiddleware.Service<CurrentAgent, { prov
     ) => Effect.Effect<AgentInput, Unauthenticated | Unavailable, R>
   ): Layer.Layer<CurrentAgent, never, R> =>
     Layer.effect(this, authenticated(Agent, authenticate, scopeOf))
-}
-
-/**
- * The token of a request, from its header `Authorization: Bearer …`.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const bearerOf = (
-  request: HttpServerRequest.HttpServerRequest
-): Redacted.Redacted<string> | undefined => {
-  const token = /^bearer +([\x21-\x7e]+) *$/i.exec(request.headers["authorization"] ?? "")?.[1]
-  return token === undefined ? undefined : Redacted.make(token)
 }
 
 const decodeCompany = Schema.decodeUnknownOption(CompanyId)

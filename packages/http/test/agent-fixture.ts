@@ -22,7 +22,8 @@ import {
   StopIntent
 } from "effect-cancellation"
 import * as AgentServer from "../src/AgentServer.ts"
-import { type AgentInput, bearerOf, CurrentAgent } from "../src/CurrentAgent.ts"
+import { bearerOf } from "../src/Bearer.ts"
+import { type AgentInput, CurrentAgent } from "../src/CurrentAgent.ts"
 import * as HttpMessageStore from "../src/HttpMessageStore.ts"
 import { Unauthenticated, Unavailable } from "../src/Problem.ts"
 
