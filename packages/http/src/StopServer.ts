@@ -221,7 +221,9 @@ export const toWebHandler = <E>(
       Layer.provideMerge(HttpRouter.layer),
       Layer.provide(Layer.succeed(HttpRouter.RouterConfig, { maxParamLength })),
       Layer.provide(services),
-      Layer.provide(HttpServer.layerServices)
+      Layer.provide(HttpServer.layerServices),
+      // Each request is rejected with it; but the first may come long after the start.
+      Layer.tapCause((cause) => Effect.logError("The Stop API could not be built", cause))
     ),
     {
       toHandler: (context) =>

@@ -7,6 +7,7 @@ import { InvalidSetting } from "effect-cancellation"
 import { HttpRouter, HttpServer } from "effect/http"
 import { OpenApi } from "effect/http-api"
 import * as StopServer from "effect-cancellation-http/StopServer"
+import { vi } from "vitest"
 import { jsonOf, openStops, page, pathsOf, runOf, Services } from "./support/stops.ts"
 
 const run = runOf()
@@ -178,6 +179,20 @@ describe("settings", () => {
       })
     )
   }
+
+  it.live("that cannot work are said in the log, and reject each request of a web handler", () =>
+    Effect.gen(function* () {
+      const said = vi.spyOn(console, "log").mockImplementation(() => {})
+      const { dispose, handler } = StopServer.toWebHandler({ allowedOrigins: ["*"] }, Services())
+      const ask = Effect.exit(Effect.tryPromise(() => handler(new Request("http://localhost/"))))
+      assert.isTrue(Exit.isFailure(yield* ask))
+      assert.isTrue(Exit.isFailure(yield* ask))
+      assert.lengthOf(said.mock.calls, 1)
+      assert.include(String(said.mock.calls[0]), "allowedOrigins")
+      said.mockRestore()
+      yield* Effect.promise(dispose)
+    })
+  )
 
   it.live("that are right build it", () =>
     Effect.gen(function* () {
