@@ -224,6 +224,33 @@ describe("an actor", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("is told nothing of what is hidden by waiting in its place", () =>
+    Effect.gen(function* () {
+      const unowned = runOf({}, { companyId: "acme" })
+      for (const [wait, state] of [
+        ["observed", "observed"],
+        ["ended", "stopped"]
+      ] as const) {
+        const stops = yield* openStops({
+          policy: StopPolicy.layer(({ userId }) =>
+            Effect.succeed(userId === "root" ? "allow" : "hide")
+          ),
+          ownerOf: () => undefined,
+          maxWait: "100 millis"
+        })
+        yield* stops.start(unowned)
+        yield* stops.send("POST", pathsOf(unowned).stop, { as: "root" })
+        yield* stops.advance(unowned, state)
+        const response = yield* stops.send("POST", pathsOf(unowned).stop, {
+          ...ada,
+          body: { wait }
+        })
+        assert.strictEqual(response.status, 202)
+        assert.strictEqual((yield* jsonOf(response))["phase"], "pending")
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is not told of a chat what has just ended and is hidden", () =>
     Effect.gen(function* () {
       const stops = yield* openStops({

@@ -111,7 +111,9 @@ export const makeStopping = (options: {
     const receipts = (yield* Effect.forEach(asked, (one) => mayHear(actor, one))).every(Boolean)
       ? asked
       : yield* forNobody
-    return yield* Effect.forEach(receipts, (receipt) => answered(actor, target, receipt))
+    // What is not stopped is not followed either: in the same place there may be something hidden.
+    const followed = isFor ? followedOf(target) : followedOf(target) && run
+    return yield* Effect.forEach(receipts, (receipt) => answered(actor, target, receipt, followed))
   })
 
   const mayHear = (actor: Person, receipt: StopReceipt) =>
@@ -123,11 +125,16 @@ export const makeStopping = (options: {
       (decision) => decision === "allow"
     )
 
-  const answered = (actor: Person, target: StopTarget, receipt: StopReceipt) =>
+  const answered = (
+    actor: Person,
+    target: StopTarget,
+    receipt: StopReceipt,
+    followed: Followed | undefined
+  ) =>
     receipt._tag === "Pending"
       ? Effect.map(limit.wait(actor, target, receipt), (repeated): Stopped => ({
           receipt: receiptOfStop({ ...receipt, target }, repeated),
-          followed: followedOf(target)
+          followed
         }))
       : Effect.succeed<Stopped>({
           receipt: receiptOfStop(receipt),
