@@ -19,6 +19,10 @@ const press = (stops: Effect.Success<ReturnType<typeof openStops>>) =>
   )
 
 describe("the limit of new stops", () => {
+  const memory = Effect.runSync(
+    Effect.cached(Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory))
+  )
+
   it.live("is counted by the rate limiter of the context, for all who share it", () =>
     Effect.gen(function* () {
       const limiter = yield* Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory)
@@ -70,25 +74,86 @@ describe("the limit of new stops", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("is met by both clicks of a double click, or by none, however slow it is counted", () =>
+    Effect.gen(function* () {
+      const limiter = yield* broken((asked) =>
+        Effect.delay(
+          Effect.flatMap(memory, (inner) => inner.consume(asked)),
+          "5 millis"
+        )
+      )
+      const stops = yield* openStops({ rateLimit: { limit: 1, window: "1 hour" }, limiter })
+      yield* stops.start(...runs)
+      const answers = yield* Effect.forEach(runs, (run) => {
+        const click = Effect.map(
+          stops.send("POST", pathsOf(run).stop, { as: "ada" }),
+          ({ status }) => status
+        )
+        return Effect.all([click, click], { concurrency: "unbounded" })
+      })
+      assert.deepStrictEqual(answers, [
+        [202, 202],
+        [429, 429],
+        [429, 429]
+      ])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("does not refuse a press on a chat of which only a part could be stopped", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({ rateLimit: { limit: 1, window: "1 hour" } })
+      const [older, newer] = ["older", "newer"].map((messageId) => runOf({ messageId }))
+      if (!older || !newer) throw new Error("There are two")
+      yield* stops.start(older, newer)
+      yield* stops.faults.set({ requestStop: Fault.fail })
+      const { chat } = pathsOf(older)
+      assert.strictEqual((yield* stops.send("POST", chat, { as: "ada" })).status, 503)
+      yield* stops.faults.heal
+      yield* stops.send("POST", pathsOf(newer).stop, { as: "root" })
+      assert.strictEqual((yield* stops.send("POST", chat, { as: "ada" })).status, 202)
+      assert.isDefined((yield* stops.record(older))?.request)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("stops the others of a chat when one of them cannot be stopped", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops()
+      const all = Array.from({ length: 12 }, (_, index) => runOf({ messageId: `m-${index}` }))
+      yield* stops.start(...all)
+      const healthy = Array.from({ length: 11 }, () => Fault.healthy)
+      yield* stops.faults.set({ requestStop: Fault.flapping(Fault.fail, ...healthy) })
+      const response = yield* stops.send("POST", pathsOf(runOf()).chat, { as: "ada" })
+      assert.strictEqual(response.status, 503)
+      const records = yield* Effect.forEach(all, stops.record)
+      assert.lengthOf(
+        records.filter((record) => record?.request !== undefined),
+        11
+      )
+    }).pipe(Effect.scoped)
+  )
+
   const broken = (consume: RateLimiter.RateLimiter["consume"]) =>
     Effect.map(Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory), (limiter) =>
       Layer.succeed(RateLimiter.RateLimiter, { ...limiter, consume })
     )
 
-  it.live("lets stops through while its store has failed", () =>
-    Effect.gen(function* () {
-      const limiter = yield* broken(() =>
-        Effect.fail(
-          new RateLimiter.RateLimiterError({
-            reason: new RateLimiter.RateLimitStoreError({ message: "away", cause: "away" })
-          })
-        )
-      )
-      const stops = yield* openStops({ rateLimit, limiter })
-      yield* stops.start(...runs)
-      assert.deepStrictEqual(yield* press(stops), [202, 202, 202])
-    }).pipe(Effect.scoped)
-  )
+  const away = new RateLimiter.RateLimiterError({
+    reason: new RateLimiter.RateLimitStoreError({ message: "away", cause: "away" })
+  })
+  for (const [what, failure] of [
+    ["its store has failed", Effect.fail(away)],
+    ["it has a defect", Effect.die("broken")],
+    ["it interrupts itself", Effect.interrupt]
+  ] as const) {
+    it.live(`lets stops through while ${what}`, () =>
+      Effect.gen(function* () {
+        const limiter = yield* broken(() => failure)
+        const stops = yield* openStops({ rateLimit, limiter })
+        yield* stops.start(...runs)
+        assert.deepStrictEqual(yield* press(stops), [202, 202, 202])
+      }).pipe(Effect.scoped)
+    )
+  }
 
   it.effect("lets a stop through after a second if its store hangs", () =>
     Effect.gen(function* () {

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
+import { UserId } from "effect-cancellation"
 import { CurrentActor } from "effect-cancellation-http/CurrentActor"
 import { Unavailable } from "effect-cancellation-http/Problem"
 import { StopPolicy } from "effect-cancellation-http/StopPolicy"
@@ -51,7 +52,12 @@ describe("a policy", () => {
       StopPolicy.layer(() => Effect.fail(new Unavailable({ retryAfter: 7 }))),
       "503 unavailable"
     ],
-    ["has a defect", StopPolicy.layer(() => Effect.die("broken")), "500 internal_error"]
+    ["has a defect", StopPolicy.layer(() => Effect.die("broken")), "500 internal_error"],
+    [
+      "answers none of its words",
+      StopPolicy.layer(() => Effect.succeed(JSON.parse('"yes"'))),
+      "500 internal_error"
+    ]
   ]
   for (const [what, policy, answer] of decisions) {
     it.live(`that ${what} lets nothing through: ${answer}`, () =>
@@ -221,6 +227,45 @@ describe("an actor", () => {
           }
         }
       }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is told of what waits in the place of what is hidden as if nothing were there", () =>
+    Effect.gen(function* () {
+      const policy = StopPolicy.layer((_, { startedAt }) =>
+        Effect.succeed(startedAt === 0 ? "allow" : "hide")
+      )
+      const told: Array<unknown> = []
+      for (const isThere of [true, false]) {
+        const stops = yield* openStops({ policy, ownerOf: () => undefined })
+        const unowned = runOf({}, { companyId: "acme" })
+        if (isThere) yield* stops.start(unowned)
+        const answers: Array<unknown> = []
+        for (const body of [{ runId: "run-1", note: "one" }, { note: "two" }, { note: "three" }]) {
+          const { requested, repeated } = yield* jsonOf(
+            yield* stops.send("POST", pathsOf(unowned).stop, { ...ada, body })
+          )
+          answers.push([JSON.parse(JSON.stringify(requested)).note, repeated])
+        }
+        told.push(answers)
+      }
+      assert.deepStrictEqual(told[0], told[1])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("has its own message before another's also if its refs have other names of users", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops({
+        ownerOf: ({ userId }) => UserId.make(`user:${userId}`),
+        policy: StopPolicy.layer((actor, { run }) =>
+          Effect.succeed(run.ref.userId === `user:${actor.userId}` ? "allow" : "forbid")
+        )
+      })
+      const others = runOf({}, { companyId: "acme", userId: "user:bob" })
+      const own = runOf({}, { companyId: "acme", userId: "user:ada" })
+      yield* stops.start(others, own)
+      yield* stops.send("POST", pathsOf(own).stop, ada)
+      assert.isDefined((yield* stops.record(own))?.request)
     }).pipe(Effect.scoped)
   )
 

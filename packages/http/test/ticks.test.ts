@@ -158,6 +158,22 @@ describe("all who follow receipts", () => {
     }).pipe(Effect.scoped, Effect.provide(Store))
   )
 
+  it.effect("go on after an outage of the store also while others come all the time", () =>
+    Effect.gen(function* () {
+      const { faults, followers, looks } = yield* open
+      yield* follow(followers, runOf())
+      yield* faults.set({ findRuns: Fault.fail })
+      yield* TestClock.adjust("1 second")
+      yield* faults.heal
+      const before = yield* looks
+      for (const run of runs(10)) {
+        yield* follow(followers, run)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAbove((yield* looks) - before, 4)
+    }).pipe(Effect.scoped, Effect.provide(Store))
+  )
+
   it.effect("go on after an outage of the store", () =>
     Effect.gen(function* () {
       const { faults, followers, looks, stop, store } = yield* open

@@ -22,6 +22,7 @@ import { type AgentOwners, ownersOf } from "./agentOwner.ts"
 import { withinOf } from "./agentScope.ts"
 import { makeAgentSweep } from "./agentSweep.ts"
 import { ofStore } from "./storeProblem.ts"
+import { within } from "./within.ts"
 
 export interface AgentSettings {
   readonly maxBody: number
@@ -44,10 +45,7 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
   const owners = Effect.flatMap(Agent, ownersOf)
 
   const ask = <A>(call: Effect.Effect<A, MessageStoreError>) =>
-    Effect.timeoutOrElse(ofStore(call), {
-      duration: storeTimeout,
-      orElse: () => Effect.fail(tooSlow)
-    })
+    within(storeTimeout, Effect.fail(tooSlow))(ofStore(call))
 
   const ttlOf = ({ ttl }: AgentLease): Effect.Effect<Duration.Duration, InvalidRequest> => {
     const time = Duration.millis(ttl)

@@ -5,9 +5,9 @@
  * to end at once, and have every run of that process marked as lost.
  */
 import * as Effect from "effect/Effect"
-import { Base64Url } from "effect/encoding"
 import { defaultTenant, ProcessId, RunRecord } from "effect-cancellation"
 import type { AgentScope } from "../CurrentAgent.ts"
+import { hashed } from "./hashed.ts"
 
 export interface AgentOwners {
   /** The name that the store is given. */
@@ -44,16 +44,6 @@ const identityOf = (scope: AgentScope): string =>
     scope._tag === "Company"
       ? [scope._tag, scope.companyId ?? defaultTenant]
       : [scope._tag, scope.agent]
-  )
-
-const encoder = new TextEncoder()
-
-// The same in every server process, and of 16 characters. Enough of SHA-256 that nobody finds another
-// company of the same hash.
-const hashed = (text: string): Effect.Effect<string> =>
-  Effect.map(
-    Effect.promise(() => globalThis.crypto.subtle.digest("SHA-256", encoder.encode(text))),
-    (digest) => Base64Url.encode(new Uint8Array(digest, 0, 12))
   )
 
 /** What of the 255 characters of a name is left; a `MessageRepo` has no name that is longer. */

@@ -95,8 +95,9 @@ export const makeFollowers = (options: {
       const isShort = !isAway && isHurry()
       const isDue = yield* Effect.raceFirst(
         Effect.as(Effect.sleep(isShort ? tick : idleTick), true),
-        // Short ticks are not begun anew by it, or those who come would hold up those who wait.
-        isShort ? Effect.never : Effect.as(Deferred.await(hurried), false)
+        // Neither short ticks nor those of an outage are begun anew by it, or those who come would
+        // hold up those who wait.
+        isShort || isAway ? Effect.never : Effect.as(Deferred.await(hurried), false)
       )
       if (isDue) yield* look
     }

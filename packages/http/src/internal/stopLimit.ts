@@ -2,33 +2,40 @@
  * How many new stops an actor may ask. Repeating one is free: a person whose page has lost its
  * connection presses Stop again and again, and must never be told to wait.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import {
-  defaultTenant,
-  messageKey,
-  runKey,
-  type StopReceipt,
-  type StopTarget
-} from "effect-cancellation"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type { StopReceipt, StopTarget } from "effect-cancellation"
 import type { RateLimiter } from "effect/persistence"
 import type { Actor } from "../CurrentActor.ts"
 import { RateLimited } from "../Problem.ts"
+import { actorKey, targetKey } from "./stopKeys.ts"
 import { within } from "./within.ts"
 
 type Person = Actor["Service"]
 type Pending = Extract<StopReceipt, { readonly _tag: "Pending" }>
 
 export interface StopLimit {
-  /** Takes one of the actor's stops, unless the same was asked a moment ago; refused if none is left. */
-  readonly spend: (actor: Person, target: StopTarget) => Effect.Effect<void, RateLimited>
+  /**
+   * Takes one of the actor's stops, for all that one press is about, unless some of it was asked a
+   * moment ago; refused if none is left.
+   */
+  readonly spend: (
+    actor: Person,
+    targets: ReadonlyArray<StopTarget>
+  ) => Effect.Effect<void, RateLimited>
   /** Remembers a stop that waits for its run; answers whether it was the same one before. */
   readonly wait: (actor: Person, target: StopTarget, pending: Pending) => Effect.Effect<boolean>
 }
 
 interface Asked {
   readonly until: number
+  /** Done when it is known whether the actor might. */
+  readonly paid: Deferred.Deferred<void, RateLimited>
   /** Of a stop that waits for its run: when it was asked, by the store. */
   readonly waitsSince: number | undefined
 }
@@ -53,39 +60,54 @@ export const makeStopLimit = (options: {
     asked.set(key, entry)
   }
 
+  const consume = (what: Parameters<RateLimiter.RateLimiter["consume"]>[0]) =>
+    limiter.consume(what).pipe(within("1 second", Effect.die(new Error("It does not answer"))))
+
   // What another process was asked, if it counts with us: that it was, and no number of times.
   const elsewhere = (key: string, tokens: 0 | 1) =>
-    isShared
-      ? limiter.consume({ key: `asked:${key}`, limit: 1, window: remembered, tokens })
-      : Effect.succeed({ remaining: 1 })
+    consume({ key: `asked:${key}`, limit: 1, window: remembered, tokens })
 
-  const pay = Effect.fnUntraced(function* (actor: Person, key: string) {
-    const { remaining } = yield* elsewhere(key, 0)
-    if (remaining === 0) return
-    yield* limiter.consume({ key: `stop:${keyOf(actor)}`, limit, window, onExceeded: "fail" })
-    yield* Effect.ignore(elsewhere(key, 1))
+  const pay = Effect.fnUntraced(function* (actor: Person, keys: ReadonlyArray<string>) {
+    const own = { key: `stop:${actorKey(actor)}`, limit, window, onExceeded: "fail" } as const
+    const exit = yield* Effect.exit(consume(own))
+    const retryAfter = Exit.isFailure(exit) ? retryAfterOf(exit.cause) : undefined
+    if (Exit.isFailure(exit) && retryAfter === undefined) {
+      // A stop matters more than its count.
+      return yield* Effect.logWarning("Stops are not limited: the rate limiter fails", exit.cause)
+    }
+    if (!isShared) return retryAfter === undefined ? undefined : yield* tooMany(retryAfter)
+    if (retryAfter === undefined) {
+      return yield* Effect.forEach(keys, (key) => Effect.exit(elsewhere(key, 1)), { discard: true })
+    }
+    for (const key of keys) {
+      const known = yield* Effect.exit(elsewhere(key, 0))
+      if (Exit.isSuccess(known) && known.value.remaining === 0) return
+    }
+    return yield* tooMany(retryAfter)
   })
 
   return {
-    spend: Effect.fnUntraced(function* (actor, target) {
-      const key = keyOf(actor, target)
+    spend: Effect.fnUntraced(function* (actor, targets) {
+      const keys = targets.map((target) => keyOf(actor, target))
       const now = yield* Clock.currentTimeMillis
-      if ((asked.get(key)?.until ?? 0) > now) return
-      // Before it is paid and stored: the second click of a double click must find it.
-      remember(key, now, { until: now + remembered, waitsSince: undefined })
-      yield* pay(actor, key).pipe(
-        Effect.catch(({ reason }) =>
-          reason._tag === "RateLimitExceeded"
-            ? Effect.andThen(
-                Effect.sync(() => asked.delete(key)),
-                Effect.fail(tooMany(reason.retryAfter))
-              )
-            : // A stop matters more than its count.
-              Effect.logWarning("Stops are not limited: the store of the rate limiter has failed")
-        ),
-        within(
-          "1 second",
-          Effect.logWarning("Stops are not limited: the rate limiter does not answer")
+      const before = keys.flatMap((key) => asked.get(key) ?? []).find(({ until }) => until > now)
+      // The second click of a double click is answered as the first.
+      if (before !== undefined) return yield* Deferred.await(before.paid)
+      const entry: Asked = {
+        until: now + remembered,
+        paid: Deferred.makeUnsafe(),
+        waitsSince: undefined
+      }
+      for (const key of keys) remember(key, now, entry)
+      return yield* pay(actor, keys).pipe(
+        Effect.asVoid,
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            for (const key of keys) {
+              if (Exit.isFailure(exit) && asked.get(key) === entry) asked.delete(key)
+            }
+            Deferred.doneUnsafe(entry.paid, exit)
+          })
         )
       )
     }),
@@ -94,7 +116,8 @@ export const makeStopLimit = (options: {
         const key = keyOf(actor, target)
         const waitsSince = request.userAbortedAt
         const before = asked.get(key)
-        remember(key, now, { until: now + Math.max(0, expiresAt - waitsSince), waitsSince })
+        const until = now + Math.max(0, expiresAt - waitsSince)
+        remember(key, now, { until, paid: before?.paid ?? done, waitsSince })
         return before?.waitsSince === waitsSince
       })
   }
@@ -104,24 +127,23 @@ export const makeStopLimit = (options: {
 const remembered = 30_000
 const most = 10_000
 
+const done = Deferred.makeUnsafe<void, RateLimited>()
+Deferred.doneUnsafe(done, Exit.void)
+
+const keyOf = (actor: Person, target: StopTarget): string =>
+  `${actorKey(actor)}\0${targetKey(target)}`
+
+const retryAfterOf = (
+  cause: Cause.Cause<RateLimiter.RateLimiterError>
+): Duration.Duration | undefined => {
+  const reason = Result.getOrUndefined(Cause.findError(cause))?.reason
+  return reason?._tag === "RateLimitExceeded" ? reason.retryAfter : undefined
+}
+
 const tooMany = (retryAfter: Duration.Duration) => {
   const seconds = Math.max(1, Math.ceil(Duration.toSeconds(retryAfter)))
   return new RateLimited({
     detail: `You have stopped too many messages; again in ${seconds} s.`,
     retryAfter: seconds
   })
-}
-
-// No id has a NUL.
-const keyOf = ({ companyId, userId }: Person, target?: StopTarget): string => {
-  const actor = `${companyId ?? defaultTenant}\0${userId}`
-  if (target === undefined) return actor
-  switch (target._tag) {
-    case "Chat":
-      return `${actor}\0\0${target.chatId}`
-    case "Message":
-      return `${actor}\0\0${messageKey(target.ref)}`
-    case "Run":
-      return `${actor}\0\0${runKey(target.run)}`
-  }
 }

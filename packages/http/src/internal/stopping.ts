@@ -23,6 +23,8 @@ import { Forbidden, NotFound } from "../Problem.ts"
 import type { Receipt, StopChatBody, StopMessageBody } from "../StopApi.ts"
 import type { Followed } from "./followers.ts"
 import { receiptOfStop } from "./receipts.ts"
+import { hashed } from "./hashed.ts"
+import { actorKey, targetKey } from "./stopKeys.ts"
 import type { StopLimit } from "./stopLimit.ts"
 import { ofStore } from "./storeProblem.ts"
 import { type Decided, isVisible, type Person, type Visibility } from "./visibility.ts"
@@ -47,8 +49,8 @@ export const makeStopping = (options: {
   readonly ownerOf: (actor: Person) => UserId | undefined
 }) => {
   const { limit, ownerOf, repo, visibility } = options
-  // Names no run and no message: what waits for it waits for nobody.
-  const nobody = globalThis.crypto.randomUUID()
+  // Names no run and no message.
+  const unknown = globalThis.crypto.randomUUID()
 
   const ownPlace = (actor: Person) => {
     const { companyId } = actor
@@ -80,39 +82,43 @@ export const makeStopping = (options: {
     }))
   })
 
-  // Whether the policy would let the actor stop what may begin here, and hides nothing that is here.
-  const mayWait = Effect.fnUntraced(function* (
-    actor: Person,
-    ref: MessageRef,
-    hidden: ReadonlyArray<Decided>
-  ) {
-    const isHere = ({ record: { run } }: Decided) =>
+  const isHere =
+    (ref: MessageRef) =>
+    ({ record: { run } }: Decided): boolean =>
       run.ref.chatId === ref.chatId &&
       (run.ref.userId ?? defaultTenant) === (ref.userId ?? defaultTenant)
-    return (
-      !hidden.some(isHere) && (yield* mayStop(actor, Run.make({ ref, runId: RunId.make(nobody) })))
+
+  // A run that nothing is, and so what waits for it waits for nobody. The same of the same target in
+  // every process, as a stop would be that waits for somebody; of one who may not stop there, his own.
+  const nobodyOf = (ref: MessageRef, ...keys: ReadonlyArray<string>) =>
+    Effect.map(hashed(["nobody", ...keys].join("\0")), (name) =>
+      Run.make({
+        ref: MessageRef.make({ ...ref, messageId: MessageId.make(name) }),
+        runId: RunId.make(name)
+      })
     )
-  })
 
   /** Has a stop wait for a run that has not begun, or answers for one that has begun meanwhile. */
   const wait = Effect.fnUntraced(function* (
     actor: Person,
     target: StopTarget,
     body: StopChatBody,
-    hidden: ReadonlyArray<Decided>
+    decided: ReadonlyArray<Decided>
   ) {
-    const ref = refOf(target, MessageId.make(nobody))
-    const isFor = yield* mayWait(actor, ref, hidden)
-    yield* limit.spend(actor, target)
-    const run = Run.make({ ref, runId: RunId.make(nobody) })
-    const forNobody = request(actor, StopTarget.cases.Run.make({ run }), body)
+    const ref = refOf(target, MessageId.make(unknown))
+    const isAllowed = yield* mayStop(actor, Run.make({ ref, runId: RunId.make(unknown) }))
+    const isFor = isAllowed && !decided.some(isHere(ref))
+    yield* limit.spend(actor, [target])
+    const keys = isAllowed ? [targetKey(target)] : [targetKey(target), actorKey(actor)]
+    const nobody = yield* nobodyOf(ref, ...keys)
+    const forNobody = request(actor, StopTarget.cases.Run.make({ run: nobody }), body)
     const asked = isFor ? yield* request(actor, target, body) : yield* forNobody
     // Of a chat in which nothing runs the store tells what has just ended: that may be hidden too.
     const receipts = (yield* Effect.forEach(asked, (one) => mayHear(actor, one))).every(Boolean)
       ? asked
       : yield* forNobody
     // What is not stopped is not followed either: in the same place there may be something hidden.
-    const followed = isFor ? followedOf(target) : followedOf(target) && run
+    const followed = isFor ? followedOf(target) : followedOf(target) && nobody
     return yield* Effect.forEach(receipts, (receipt) => answered(actor, target, receipt, followed))
   })
 
@@ -165,8 +171,8 @@ export const makeStopping = (options: {
       const ref = MessageRef.make({ ...ownPlace(actor), ...message })
       return yield* wait(actor, targetOf(ref, body.runId), body, decided)
     }
-    const target = StopTarget.cases.Run.make({ run: found.record.run })
-    if (isOpen(found.record)) yield* limit.spend(actor, target)
+    const { run } = found.record
+    if (isOpen(found.record)) yield* limit.spend(actor, [StopTarget.cases.Run.make({ run })])
     return yield* stop(actor, found.record, body)
   })
 
@@ -198,14 +204,16 @@ export const makeStopping = (options: {
       return yield* wait(actor, target, body, decided)
     }
     // One press is one stop, however many runs it ends: none of them is refused halfway.
-    const newest = allowed.findLast(({ record }) => isOpen(record))
-    if (newest !== undefined) {
-      yield* limit.spend(actor, StopTarget.cases.Run.make({ run: newest.record.run }))
-    }
-    const stopped = yield* Effect.forEach(allowed, ({ record }) => stop(actor, record, body), {
-      concurrency: 8
-    })
-    return stopped.flat()
+    const open = allowed.filter(({ record }) => isOpen(record))
+    const targets = open.map(({ record: { run } }) => StopTarget.cases.Run.make({ run }))
+    if (open.length > 0) yield* limit.spend(actor, targets)
+    // Nor is one left because another could not be stopped.
+    const exits = yield* Effect.forEach(
+      allowed,
+      ({ record }) => Effect.exit(stop(actor, record, body)),
+      { concurrency: 8 }
+    )
+    return (yield* Effect.forEach(exits, (exit) => exit)).flat()
   })
 
   return { read, stopMessage, stopChat }

@@ -10,7 +10,8 @@ import {
   type MessageRepo,
   type RunId,
   RunQuery,
-  type RunRecord
+  type RunRecord,
+  type UserId
 } from "effect-cancellation"
 import type { Actor } from "../CurrentActor.ts"
 import { Unavailable } from "../Problem.ts"
@@ -30,8 +31,10 @@ export type Visibility = ReturnType<typeof makeVisibility>
 export const makeVisibility = (options: {
   readonly repo: MessageRepo["Service"]
   readonly policy: StopPolicy["Service"]
+  /** The user of the refs of what an actor starts. */
+  readonly ownerOf: (actor: Person) => UserId | undefined
 }) => {
-  const { policy, repo } = options
+  const { ownerOf, policy, repo } = options
 
   const find = (
     { companyId }: Person,
@@ -48,7 +51,16 @@ export const makeVisibility = (options: {
     )
 
   const decide = (actor: Person, record: RunRecord, action: StopAction) =>
-    within("5 seconds", Effect.fail(undecided))(policy.decide(actor, record, action))
+    Effect.flatMap(
+      within("5 seconds", Effect.fail(undecided))(policy.decide(actor, record, action)),
+      (decision) =>
+        // What is none of its words lets nobody in.
+        decisions.includes(decision)
+          ? Effect.succeed(decision)
+          : Effect.die(
+              new Error(`StopPolicy answered ${decision}; it must be ${decisions.join(", ")}`)
+            )
+    )
 
   const decideAll = (actor: Person, records: ReadonlyArray<RunRecord>, action: StopAction) =>
     Effect.forEach(
@@ -67,7 +79,8 @@ export const makeVisibility = (options: {
     const records = (yield* find(actor, message)).filter((record) =>
       runId === undefined ? record.current : record.run.runId === runId
     )
-    const isOwn = ({ run }: RunRecord) => (run.ref.userId ?? defaultTenant) === actor.userId
+    const owner = ownerOf(actor) ?? defaultTenant
+    const isOwn = ({ run }: RunRecord) => (run.ref.userId ?? defaultTenant) === owner
     const own = records.filter(isOwn)
     return yield* decideAll(actor, [...own, ...records.filter((one) => !isOwn(one))], action)
   })
@@ -86,6 +99,8 @@ export const makeVisibility = (options: {
 }
 
 export const isVisible = ({ decision }: Decided): boolean => decision !== "hide"
+
+const decisions: ReadonlyArray<StopDecision> = ["allow", "forbid", "hide"]
 
 const undecided = new Unavailable({
   detail: "Whether you may do this could not be found out in time; nothing was done.",
