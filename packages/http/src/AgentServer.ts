@@ -9,19 +9,14 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { MessageStore } from "effect-cancellation"
-import {
-  HttpApi,
-  HttpApiBuilder,
-  type HttpApiEndpoint,
-  type HttpApiGroup,
-  OpenApi
-} from "effect/http-api"
+import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http-api"
 import { AgentApi } from "./AgentApi.ts"
 import type { CurrentAgent } from "./CurrentAgent.ts"
 import type { RequestGuard } from "./RequestGuard.ts"
 import { type AgentSettings, makeAgentHandlers } from "./internal/agentHandlers.ts"
 import { countOf, pauseOf, timeOf } from "./internal/settings.ts"
 import { layerGuard } from "./internal/guard.ts"
+import type { Further, HasGroup } from "./internal/ownGroup.ts"
 
 /**
  * Settings of the server. One that cannot work kills the layer with `InvalidSetting`.
@@ -84,9 +79,13 @@ export type Required = CurrentAgent | MessageStore
  * @since 0.1.0
  */
 export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>(
-  api: HttpApi.HttpApi<Id, Groups> & HasAgentApi<Groups>,
+  api: HttpApi.HttpApi<Id, Groups> & HasGroup<Groups, "agent", "Add AgentApi to this API first.">,
   options: AgentServerOptions = {}
-): Layer.Layer<HttpApiGroup.Service<Id, "agent">, never, Required | Further<Groups>> =>
+): Layer.Layer<
+  HttpApiGroup.Service<Id, "agent">,
+  never,
+  Required | Further<Groups, "agent", CurrentAgent | RequestGuard>
+> =>
   Layer.unwrap(
     Effect.map(settingsOf(options), (settings) =>
       HttpApiBuilder.group(agentsOf(api), "agent", (handlers) =>
@@ -168,17 +167,6 @@ const settingsOf = Effect.fnUntraced(function* (
     capacity: yield* countOf("maxUnread", options.maxUnread ?? 1000)
   }
 })
-
-/** An API that has the group of the Agent API, below whatever prefix. */
-type HasAgentApi<Groups> =
-  "agent" extends HttpApiGroup.Identifier<Groups> ? unknown : "Add AgentApi to this API first."
-
-type Endpoints<Groups> = HttpApiGroup.Endpoints<HttpApiGroup.WithIdentifier<Groups, "agent">>
-
-/** Middleware that the application has added to the group, and what that needs. */
-type Further<Groups> =
-  | Exclude<HttpApiEndpoint.Middleware<Endpoints<Groups>>, CurrentAgent | RequestGuard>
-  | HttpApiEndpoint.MiddlewareServices<Endpoints<Groups>>
 
 // What a prefix or a further middleware changes of the type is nothing that the handlers look at.
 const agentsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(

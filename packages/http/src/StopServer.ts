@@ -16,15 +16,10 @@ import {
   HttpServerError,
   HttpServerRespondable
 } from "effect/http"
-import {
-  HttpApi,
-  HttpApiBuilder,
-  type HttpApiEndpoint,
-  type HttpApiGroup,
-  OpenApi
-} from "effect/http-api"
+import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http-api"
 import type { Actor, CurrentActor } from "./CurrentActor.ts"
 import { layerGuard } from "./internal/guard.ts"
+import type { Further, HasGroup } from "./internal/ownGroup.ts"
 import { makeHandlers } from "./internal/stopHandlers.ts"
 import { settingsOf } from "./internal/stopSettings.ts"
 import { NotFound } from "./Problem.ts"
@@ -110,9 +105,13 @@ export const maxParamLength = 255 * 4 * 3
  * @since 0.1.0
  */
 export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>(
-  api: HttpApi.HttpApi<Id, Groups> & HasStopApi<Groups>,
+  api: HttpApi.HttpApi<Id, Groups> & HasGroup<Groups, "stop", "Add StopApi to this API first.">,
   options: StopServerOptions
-): Layer.Layer<HttpApiGroup.Service<Id, "stop">, never, Required | Further<Groups>> =>
+): Layer.Layer<
+  HttpApiGroup.Service<Id, "stop">,
+  never,
+  Required | Further<Groups, "stop", CurrentActor | RequestGuard>
+> =>
   Layer.unwrap(
     Effect.map(settingsOf(options), (settings) =>
       HttpApiBuilder.group(stopsOf(api), "stop", (handlers) =>
@@ -240,17 +239,6 @@ export const toWebHandler = <E>(
 const nothingThere = HttpServerRespondable.toResponse(
   new NotFound({ detail: "There is no such address here." })
 )
-
-/** An API that has the group of the Stop API, below whatever prefix. */
-type HasStopApi<Groups> =
-  "stop" extends HttpApiGroup.Identifier<Groups> ? unknown : "Add StopApi to this API first."
-
-/** Middleware that the application has added to the group, and what that needs. */
-type Further<Groups> =
-  | Exclude<HttpApiEndpoint.Middleware<Endpoints<Groups>>, CurrentActor | RequestGuard>
-  | HttpApiEndpoint.MiddlewareServices<Endpoints<Groups>>
-
-type Endpoints<Groups> = HttpApiGroup.Endpoints<HttpApiGroup.WithIdentifier<Groups, "stop">>
 
 // What a prefix or a further middleware changes of the type is nothing that the handlers look at.
 const stopsOf = <Id extends string, Groups extends HttpApiGroup.Constraint>(

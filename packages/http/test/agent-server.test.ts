@@ -36,6 +36,22 @@ const storeWith = (change: (store: MessageStore["Service"]) => Partial<MessageSt
 
 const secret = "password-of-the-database"
 
+/** A server whose store answers no look, and how many looks hang there. */
+const startHanging = Effect.gen(function* () {
+  let count = 0
+  const server = yield* startServer({
+    backing: storeWith(() => ({
+      stopRequests: () =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => count++),
+          () => Effect.never,
+          () => Effect.sync(() => count--)
+        )
+    }))
+  })
+  return { server, hanging: Effect.sync(() => count) }
+})
+
 describe("the server of the Agent API", () => {
   it.effect("is a group of an API of one's own, below its prefix", () =>
     Effect.gen(function* () {
@@ -202,54 +218,25 @@ describe("the server of the Agent API", () => {
 
   it.effect("answers 503 when its store hangs, and ends what it asked", () =>
     Effect.gen(function* () {
-      let hanging = 0
-      const server = yield* startServer({
-        backing: storeWith(() => ({
-          stopRequests: () =>
-            Effect.acquireUseRelease(
-              Effect.sync(() => hanging++),
-              () => Effect.never,
-              () => Effect.sync(() => hanging--)
-            )
-        }))
-      })
+      const { hanging, server } = yield* startHanging
       const asking = yield* Effect.forkChild(
         post(server.url, "acme", "/agent/look", { runs: [run] })
       )
-      yield* until(
-        Effect.sync(() => hanging),
-        (count) => count === 1
-      )
+      yield* until(hanging, (count) => count === 1)
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual((yield* Fiber.join(asking)).status, 503)
-      assert.strictEqual(hanging, 0)
+      assert.strictEqual(yield* hanging, 0)
     })
   )
 
   it.effect("ends what it asked of its store when the agent is gone", () =>
     Effect.gen(function* () {
-      let hanging = 0
-      const server = yield* startServer({
-        backing: storeWith(() => ({
-          stopRequests: () =>
-            Effect.acquireUseRelease(
-              Effect.sync(() => hanging++),
-              () => Effect.never,
-              () => Effect.sync(() => hanging--)
-            )
-        }))
-      })
+      const { hanging, server } = yield* startHanging
       const { store } = yield* openAgent(server.url)
       const asking = yield* Effect.forkChild(store.stopRequests([run]))
-      yield* until(
-        Effect.sync(() => hanging),
-        (count) => count === 1
-      )
+      yield* until(hanging, (count) => count === 1)
       yield* Fiber.interrupt(asking)
-      yield* until(
-        Effect.sync(() => hanging),
-        (count) => count === 0
-      )
+      yield* until(hanging, (count) => count === 0)
     })
   )
 

@@ -2,6 +2,7 @@
  * Sends requests to an Agent API: with the token, not before the server wants them unless they are
  * urgent, and none longer than somebody waits for it.
  */
+import * as Arr from "effect/Array"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -111,9 +112,7 @@ export type AgentClient = Effect.Success<ReturnType<typeof makeAgentClient>>
 
 // An empty list is a question too.
 const batchesOf = <I>(items: ReadonlyArray<I>): ReadonlyArray<ReadonlyArray<I>> =>
-  Array.from({ length: Math.max(1, Math.ceil(items.length / maxBatch)) }, (_, index) =>
-    items.slice(index * maxBatch, (index + 1) * maxBatch)
-  )
+  items.length === 0 ? [[]] : Arr.chunksOf(items, maxBatch)
 
 const halves = <I>(items: ReadonlyArray<I>): ReadonlyArray<ReadonlyArray<I>> => {
   const middle = Math.ceil(items.length / 2)

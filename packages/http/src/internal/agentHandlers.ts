@@ -13,7 +13,6 @@ import {
   StopSignal,
   unavailable
 } from "effect-cancellation"
-import { HttpServerResponse } from "effect/http"
 import type { AgentLease, Look } from "../AgentApi.ts"
 import { Agent } from "../CurrentAgent.ts"
 import { Forbidden, InvalidRequest, Unavailable } from "../Problem.ts"
@@ -21,6 +20,7 @@ import { makeAgentHints } from "./agentHints.ts"
 import { type AgentOwners, ownersOf } from "./agentOwner.ts"
 import { withinOf } from "./agentScope.ts"
 import { makeAgentSweep } from "./agentSweep.ts"
+import { eventStream } from "./eventStream.ts"
 import { ofStore } from "./storeProblem.ts"
 import { within } from "./within.ts"
 
@@ -141,11 +141,7 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
     sweep: () => records(sweepLost),
     hints: () =>
       Effect.map(isWithin, (isOwn) =>
-        HttpServerResponse.stream(hints(isOwn), {
-          contentType: "text/event-stream",
-          // Proxies that gather an answer before they pass it on would hold hints back.
-          headers: { "x-accel-buffering": "no" }
-        })
+        eventStream(hints(isOwn), { keepAlive: settings.keepAlive, longest: settings.maxHints })
       )
   }
 })

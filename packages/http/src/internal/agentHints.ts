@@ -1,14 +1,14 @@
 /**
  * The hints of the server's own signal as server-sent events, to each agent those of its runs.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { type Run, StopHint, type StopSignalService } from "effect-cancellation"
 import { makeFanOut } from "./agentFanOut.ts"
 import type { IsWithin } from "./agentScope.ts"
-import { cutAfter } from "./cutAfter.ts"
+import { alive } from "./eventStream.ts"
 
 /** What is sent to whoever listens, rendered once; about a run, or for all. */
 interface Told {
@@ -47,17 +47,16 @@ export const makeAgentHints = Effect.fnUntraced(function* (options: {
     source: (tell) =>
       Effect.raceFirst(
         hearing(tell),
-        Effect.forever(Effect.andThen(Effect.sleep(keepAlive), tell(alive)))
+        Effect.forever(Effect.andThen(Effect.sleep(keepAlive), tell(living)))
       ),
     missed,
     capacity
   })
 
   const hints: AgentHints = (isWithin) =>
-    listen(({ run }) => run === undefined || isWithin(run), alive).pipe(
+    listen(({ run }) => run === undefined || isWithin(run), living).pipe(
       Stream.map(({ bytes }) => bytes),
-      Stream.interruptWhen(Effect.sleep(maxHints)),
-      cutAfter(Duration.sum(maxHints, keepAlive))
+      Stream.interruptWhen(Effect.sleep(maxHints))
     )
   return hints
 })
@@ -76,4 +75,4 @@ const missed: Told = {
   bytes: encoder.encode(`data: {"_tag":"Reconnected"}\n\n`)
 }
 
-const alive: Told = { run: undefined, bytes: encoder.encode(": alive\n\n") }
+const living: Told = { run: undefined, bytes: encoder.encode(alive) }

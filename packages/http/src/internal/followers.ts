@@ -4,6 +4,7 @@
  * Nothing is asked while nobody waits. Ticks are short while a stop is on its way, and long while
  * those who look on wait for one to be asked.
  */
+import * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
@@ -61,7 +62,7 @@ export const makeFollowers = (options: {
   const isHurry = () => Array.from(followers).some(({ isInHurry }) => isInHurry)
 
   const find = (refs: ReadonlyArray<MessageRef>) =>
-    Effect.forEach(chunksOf(refs), (chunk) =>
+    Effect.forEach(Arr.chunksOf(refs, chunkSize), (chunk) =>
       repo.findRuns(RunQuery.cases.Refs.make({ refs: chunk }))
     )
 
@@ -146,11 +147,6 @@ export const makeFollowers = (options: {
 }
 
 const chunkSize = 1000
-
-const chunksOf = <A>(all: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
-  Array.from({ length: Math.ceil(all.length / chunkSize) }, (_, index) =>
-    all.slice(index * chunkSize, (index + 1) * chunkSize)
-  )
 
 const tell = (follower: Follower, records: ReadonlyArray<RunRecord>): void => {
   const { queue, runId, seen } = follower

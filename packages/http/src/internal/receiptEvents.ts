@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Receipt } from "../StopApi.ts"
+import { alive } from "./eventStream.ts"
 
 const encode = Schema.encodeEffect(Schema.fromJsonString(Receipt))
 
@@ -24,7 +25,7 @@ export const asEvents = (
   Stream.merge(
     receipts.pipe(Stream.mapEffect(event)),
     // Whoever does not read is told nothing more: these wait in line as the receipts do.
-    Stream.fromEffectRepeat(Effect.as(Effect.sleep(keepAlive), ": alive\n\n")),
+    Stream.fromEffectRepeat(Effect.as(Effect.sleep(keepAlive), alive)),
     { haltStrategy: "left" }
   ).pipe(
     Stream.interruptWhen(Effect.andThen(Effect.sleep(maxEvents), Effect.fail(new TimeIsUp()))),

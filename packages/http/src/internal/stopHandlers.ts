@@ -2,7 +2,6 @@
  * The four routes.
  */
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -13,7 +12,7 @@ import { Actor } from "../CurrentActor.ts"
 import { Receipt, Receipts, type StopChatBody, type StopMessageBody } from "../StopApi.ts"
 import { StopPolicy } from "../StopPolicy.ts"
 import { Viewers } from "../Viewers.ts"
-import { cutAfter } from "./cutAfter.ts"
+import { eventStream } from "./eventStream.ts"
 import { makeFollowers } from "./followers.ts"
 import { hasReached, isFinal, receiptOfRun } from "./receipts.ts"
 import { asEvents, eventId } from "./receiptEvents.ts"
@@ -122,16 +121,8 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
       (yield* visibility.decide(actor, record, "stop")) === "allow"
     const looked = (
       counts ? Stream.unwrap(Effect.as(viewers.look(record.run, actor.userId), bytes)) : bytes
-    ).pipe(
-      Stream.catchTag("TimeIsUp", () => Stream.empty),
-      // Outside of all that may run in a fiber of its own: it cuts the one that tells.
-      cutAfter(Duration.sum(settings.maxEvents, settings.keepAlive))
-    )
-    return HttpServerResponse.stream(looked, {
-      contentType: "text/event-stream",
-      // Some proxies gather what they pass on.
-      headers: { "x-accel-buffering": "no" }
-    })
+    ).pipe(Stream.catchTag("TimeIsUp", () => Stream.empty))
+    return eventStream(looked, { keepAlive: settings.keepAlive, longest: settings.maxEvents })
   })
 
   return { stopMessage, stopChat, receipt, events }

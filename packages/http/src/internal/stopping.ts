@@ -109,17 +109,22 @@ export const makeStopping = (options: {
     const isAllowed = yield* mayStop(actor, Run.make({ ref, runId: RunId.make(unknown) }))
     const isFor = isAllowed && !decided.some(isHere(ref))
     yield* limit.spend(actor, [target])
-    const keys = isAllowed ? [targetKey(target)] : [targetKey(target), actorKey(actor)]
-    const nobody = yield* nobodyOf(ref, ...keys)
-    const forNobody = request(actor, StopTarget.cases.Run.make({ run: nobody }), body)
-    const asked = isFor ? yield* request(actor, target, body) : yield* forNobody
-    // Of a chat in which nothing runs the store tells what has just ended: that may be hidden too.
-    const receipts = (yield* Effect.forEach(asked, (one) => mayHear(actor, one))).every(Boolean)
-      ? asked
-      : yield* forNobody
-    // What is not stopped is not followed either: in the same place there may be something hidden.
-    const followed = isFor ? followedOf(target) : followedOf(target) && nobody
-    return yield* Effect.forEach(receipts, (receipt) => answered(actor, target, receipt, followed))
+    const forNobody = Effect.gen(function* () {
+      const keys = isAllowed ? [targetKey(target)] : [targetKey(target), actorKey(actor)]
+      const run = yield* nobodyOf(ref, ...keys)
+      const receipts = yield* request(actor, StopTarget.cases.Run.make({ run }), body)
+      // What is not stopped is not followed either: in the same place there may be something hidden.
+      return { receipts, followed: followedOf(target) && run }
+    })
+    if (isFor) {
+      const receipts = yield* request(actor, target, body)
+      // Of a chat in which nothing runs the store tells what has just ended: that may be hidden too.
+      const isHeard = yield* Effect.forEach(receipts, (one) => mayHear(actor, one))
+      if (isHeard.every(Boolean)) {
+        return yield* answered(actor, target, { receipts, followed: followedOf(target) })
+      }
+    }
+    return yield* answered(actor, target, yield* forNobody)
   })
 
   const mayHear = (actor: Person, receipt: StopReceipt) =>
@@ -134,18 +139,22 @@ export const makeStopping = (options: {
   const answered = (
     actor: Person,
     target: StopTarget,
-    receipt: StopReceipt,
-    followed: Followed | undefined
+    asked: {
+      readonly receipts: ReadonlyArray<StopReceipt>
+      readonly followed: Followed | undefined
+    }
   ) =>
-    receipt._tag === "Pending"
-      ? Effect.map(limit.wait(actor, target, receipt), (repeated): Stopped => ({
-          receipt: receiptOfStop({ ...receipt, target }, repeated),
-          followed
-        }))
-      : Effect.succeed<Stopped>({
-          receipt: receiptOfStop(receipt),
-          followed: { ref: receipt.run.ref, runId: receipt.run.runId }
-        })
+    Effect.forEach(asked.receipts, (receipt) =>
+      receipt._tag === "Pending"
+        ? Effect.map(limit.wait(actor, target, receipt), (repeated): Stopped => ({
+            receipt: receiptOfStop({ ...receipt, target }, repeated),
+            followed: asked.followed
+          }))
+        : Effect.succeed<Stopped>({
+            receipt: receiptOfStop(receipt),
+            followed: { ref: receipt.run.ref, runId: receipt.run.runId }
+          })
+    )
 
   /** How a run stands, for who may read it. */
   const read = Effect.fn("StopApi.read")(function* (
