@@ -20,6 +20,7 @@ import {
   newYear,
   within
 } from "./flag.fixture.ts"
+import { newRole } from "./support/roles.ts"
 
 for (const name of ["PostgreSQL", "SQLite"] as const) {
   layer(databases[name], { excludeTestServices: true })(`Stops of a flag on ${name}`, (it) => {
@@ -165,12 +166,8 @@ for (const name of ["PostgreSQL", "SQLite"] as const) {
           Effect.gen(function* () {
             const sql = yield* SqlClient.SqlClient
             yield* insert(shape, refOf("1"))
-            const role = sql(`clerk ${Math.random().toString(36).slice(2)}`)
+            const role = sql(yield* newRole("clerk"))
             const mapped = sql.csv(Object.values(columns).map((column) => sql`${sql(column)}`))
-            // A role outlives its database.
-            yield* Effect.acquireRelease(sql`CREATE ROLE ${role}`, () =>
-              Effect.orDie(Effect.andThen(sql`DROP OWNED BY ${role}`, sql`DROP ROLE ${role}`))
-            )
             yield* sql`GRANT SELECT (${mapped}), UPDATE (user_aborted_at) ON ${sql(shape.table)} TO ${role}`
             const [receipt] = yield* sql.withTransaction(
               Effect.andThen(sql`SET LOCAL ROLE ${role}`, stopOf(refOf("1")))

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql"
 import { tablesOf } from "./migrations.fixture.ts"
+import { otherRoles } from "./support/roles.ts"
 
 /** Its tables with their rows and, on PostgreSQL, the roles of the server. */
 export const dumpOf = Effect.gen(function* () {
@@ -14,8 +15,7 @@ export const dumpOf = Effect.gen(function* () {
     })
   )
   const roles = yield* sql.onDialectOrElse({
-    // but for those of tests that run at the same time
-    pg: () => sql`SELECT rolname FROM pg_roles WHERE rolname !~ '_[0-9a-f]{12}$' ORDER BY 1`,
+    pg: () => otherRoles,
     orElse: () => Effect.succeed([])
   })
   return { tables, rows, roles }

@@ -28,6 +28,7 @@ import * as PostgresStores from "../src/Postgres.ts"
 import { runOf } from "./concurrency.fixture.ts"
 import { statementsOf, tablesOf } from "./migrations.fixture.ts"
 import * as Postgres from "./support/Postgres.ts"
+import { newRole } from "./support/roles.ts"
 
 const file = path.join(import.meta.dirname, "..", "migrations", "postgresql", "rights.sql")
 
@@ -38,13 +39,8 @@ const withRoles = Effect.gen(function* () {
   const owner = Context.get(yield* Layer.build(PgClient.layer({ url })), PgClient.PgClient)
   yield* owner`REVOKE CREATE ON SCHEMA public FROM PUBLIC`
   const make = Effect.fnUntraced(function* (kind: string) {
-    const name = `${kind}_${randomBytes(6).toString("hex")}`
-    yield* Effect.acquireRelease(
-      owner.unsafe(`CREATE ROLE ${name} LOGIN PASSWORD '${password}'`),
-      () =>
-        Effect.orDie(
-          Effect.andThen(owner.unsafe(`DROP OWNED BY ${name}`), owner.unsafe(`DROP ROLE ${name}`))
-        )
+    const name = yield* newRole(kind, `LOGIN PASSWORD '${password}'`).pipe(
+      Effect.provideService(SqlClient.SqlClient, owner)
     )
     const own = new URL(Redacted.value(url))
     own.username = name
