@@ -16,7 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CancellationEvent } from "./CancellationEvent.ts"
 import { makeDetection } from "./internal/detection.ts"
-import { notNegative, positive } from "./internal/settings.ts"
+import { notNegative, positive } from "./Setting.ts"
 import { type MessageId, type MessageRef, Run, RunId } from "./Message.ts"
 import { MessageRepo } from "./MessageRepo.ts"
 import {

@@ -20,6 +20,7 @@ export type {
   WithCancelResult,
   WithOnCancelled
 } from "./runWithCancellation.ts"
+export * as Setting from "./Setting.ts"
 export * from "./StopRequest.ts"
 export * from "./StopSignal.ts"
 export type { StreamWithCancellation } from "./streamWithCancellation.ts"

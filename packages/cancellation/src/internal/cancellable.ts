@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import { abandonedWork, detectionToEnd } from "../CancellationMetrics.ts"
 import type { CancellationEvent } from "../CancellationEvent.ts"
 import type { Detection } from "./detection.ts"
-import { notNegative, positive } from "./settings.ts"
+import { notNegative, positive } from "../Setting.ts"
 import type { Watch } from "./watch.ts"
 import { annotations } from "./words.ts"
 

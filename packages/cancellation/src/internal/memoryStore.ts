@@ -17,7 +17,7 @@ import {
   type StopTarget
 } from "../StopRequest.ts"
 import { isIn, type Where } from "./place.ts"
-import { positive } from "./settings.ts"
+import { positive } from "../Setting.ts"
 
 interface Tombstone {
   readonly target: StopTarget
