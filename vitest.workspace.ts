@@ -29,6 +29,7 @@ export default defineConfig({
       project("effect-cancellation-sql", "packages/sql", [postgres]),
       project("effect-cancellation-redis", "packages/redis"),
       project("effect-cancellation-http", "packages/http"),
+      project("effect-cancellation-chat", "packages/chat"),
       project("effect-cancellation-demo", "packages/demo", [postgres]),
       project("scripts", "scripts")
     ]

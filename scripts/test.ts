@@ -29,6 +29,7 @@ const checks: ReadonlyArray<Check> = [
       [tsc, "-p", "packages/sql"],
       [tsc, "-p", "packages/redis"],
       [tsc, "-p", "packages/http"],
+      [tsc, "-p", "packages/chat"],
       [tsc, "-p", "packages/demo"],
       [tsc, "-p", "scripts"]
     ]

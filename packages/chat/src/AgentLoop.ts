@@ -1,0 +1,203 @@
+/**
+ * Model, tools, model, until the model is done, the limit is reached or the run is stopped.
+ *
+ * A stop is seen in four places, each by the means that belongs there. Before a step, `check` asks the
+ * store, and again before each tool that changes the world. The model's stream is cut, and tools are
+ * interrupted, where they stand. Between two operations the flag is enough, since reading it costs
+ * nothing.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Types from "effect/Types"
+import {
+  type AiError,
+  type LanguageModel,
+  Prompt,
+  type Response,
+  type Tool,
+  Toolkit
+} from "effect/ai"
+import { type MessageContentError, Setting } from "effect-cancellation"
+import { AgentEvent } from "./AgentEvent.ts"
+import type { AgentResult, AgentWork, UnderWay } from "./AgentResult.ts"
+import type { AssistantChange } from "./AssistantMessage.ts"
+import * as ChatHistory from "./ChatHistory.ts"
+import { ChatService } from "./ChatService.ts"
+import type { Completion, ToolCall } from "./Completion.ts"
+import { refusedResult } from "./internal/stoppedResult.ts"
+import { type Answered, endedCall, notStarted, runCalls } from "./internal/toolCalls.ts"
+import { addUsage } from "./internal/usage.ts"
+
+/**
+ * What an agent is given.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AgentLoopOptions<Tools extends Record<string, Tool.Any>, E = never, R = never> {
+  /** All that was said so far, and the question. */
+  readonly prompt: Prompt.RawInput
+  /**
+   * The tools with their handlers. One annotated `Tool.Readonly` is begun without asking the store
+   * for a stop first; one annotated `Uncancellable` runs to its end.
+   */
+  readonly toolkit?:
+    | Toolkit.WithHandler<Tools>
+    | Effect.Effect<Toolkit.WithHandler<Tools>, E, R>
+    | undefined
+  /** Whether the model may, or must, use tools. Default `auto`. */
+  readonly toolChoice?:
+    | LanguageModel.ToolChoice<{ [Name in keyof Tools]: Tools[Name]["name"] }[keyof Tools]>
+    | undefined
+  /** How often the model is asked at most. Default 10. */
+  readonly maxIterations?: number | undefined
+  /** How many tools of one answer run at a time. Default `unbounded`, as in effect/ai. */
+  readonly concurrency?: Types.Concurrency | undefined
+  /**
+   * Asked for each call of a tool that needs approval. Without it such calls are refused, and the model
+   * is told. A stop ends the waiting.
+   */
+  readonly approve?:
+    | ((call: ToolCall, history: ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>)
+    | undefined
+  /**
+   * What is to be stored of the turn, after each step and at a stop: `messages` as in the result, which
+   * `ChatHistory.encode` makes JSON of. Default: only the text is stored.
+   */
+  readonly save?: ((messages: ReadonlyArray<Prompt.Message>) => AssistantChange) | undefined
+  /** Told what happens while it happens. It is waited for, so let it be quick. */
+  readonly observe?: ((event: AgentEvent) => Effect.Effect<void>) | undefined
+}
+
+/**
+ * Runs an agent into the message of its `ChatService`.
+ *
+ * It never sets `completedAt`: what follows the answer goes into `ChatService.complete`, and the end of
+ * the run completes what nobody has completed. A tool that fails with the failure mode `error`, the
+ * model, and a message that cannot be written any more fail the effect; a tool that there is not is
+ * told to the model.
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Tool, Toolkit } from "effect/ai"
+ * import { AgentLoop, ChatService } from "effect-cancellation-chat"
+ *
+ * const Search = Tool.make("Search", {
+ *   parameters: Schema.Struct({ words: Schema.String }),
+ *   success: Schema.Array(Schema.String)
+ * })
+ *
+ * const agent = Effect.gen(function* () {
+ *   const chat = yield* ChatService
+ *   const result = yield* AgentLoop.run({ prompt: "Who was first?", toolkit: Toolkit.make(Search) })
+ *   if (result._tag === "Stopped") return
+ *   yield* chat.complete(Effect.log(`Answered in ${result.iterations} steps`))
+ * })
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = never>(
+  options: AgentLoopOptions<Tools, E, R>
+) => Effect.Effect<
+  AgentResult,
+  AiError.AiError | MessageContentError | Tool.HandlerError<Tools[keyof Tools]> | E,
+  | ChatService
+  | LanguageModel.LanguageModel
+  | Tool.HandlerServices<Tools[keyof Tools]>
+  | Tool.ParametersEncodingServices<Tools[keyof Tools]>
+  | R
+> = Effect.fn("AgentLoop.run")(function* <Tools extends Record<string, Tool.Any>, E, R>(
+  options: AgentLoopOptions<Tools, E, R>
+) {
+  const maxIterations = yield* Setting.count("maxIterations", options.maxIterations ?? 10)
+  const { approve, concurrency, observe } = options
+  const chat = yield* ChatService
+  const watcher = chat.cancellation
+  const toolkit = yield* withHandlers(options.toolkit)
+  const runner = { watcher, toolkit, concurrency, approve, observe }
+  const prompt = Prompt.make(options.prompt)
+  const onText = observe && ((text: string) => observe(AgentEvent.Text({ text })))
+
+  let work: AgentWork = { text: "", messages: [], usage: undefined, iterations: 0 }
+  const history = () => [...prompt.content, ...work.messages]
+  const add = (said: Completion, answers: ReadonlyArray<Answered>) => {
+    const step = ChatHistory.ofResponse(
+      said.parts,
+      answers.map(({ result }) => result)
+    )
+    work = {
+      text: [work.text, said.text].filter((text) => text !== "").join("\n\n"),
+      messages: [...work.messages, ...step],
+      usage: addUsage(work.usage, said.usage),
+      iterations: work.iterations + 1
+    }
+    return chat.saveAssistantMessage(options.save?.(work.messages) ?? {})
+  }
+  const stopped = (underWay: UnderWay) =>
+    Effect.map(watcher.cancellation, (event): AgentResult => ({
+      _tag: "Stopped",
+      ...work,
+      event,
+      stoppedByUser: event.request.reason === "user",
+      underWay
+    }))
+
+  while (work.iterations < maxIterations) {
+    if (yield* watcher.check) return yield* stopped({ _tag: "Nothing" })
+
+    const said = yield* chat.streamComplete<Tools>({
+      prompt: Prompt.fromMessages(history()),
+      toolkit,
+      toolChoice: options.toolChoice,
+      onText
+    })
+    if (said.cancellation !== undefined) {
+      yield* add(said, yield* notStarted(runner, said.toolCalls))
+      return yield* stopped({ _tag: "Model" })
+    }
+
+    const answers = isCutOff(said)
+      ? said.toolCalls.map(cutOff(said.finishReason))
+      : yield* runCalls(runner, said.toolCalls, history())
+    yield* add(said, answers)
+    if (yield* watcher.isCancelled) {
+      return yield* stopped(
+        answers.length === 0
+          ? { _tag: "Nothing" }
+          : { _tag: "Tools", calls: answers.map(endedCall) }
+      )
+    }
+    if (answers.length === 0 && said.finishReason !== "pause") {
+      return { _tag: "Completed", ...work, finishReason: said.finishReason }
+    }
+  }
+  return { _tag: "LimitReached", ...work }
+})
+
+const withHandlers = <Tools extends Record<string, Tool.Any>, E, R>(
+  toolkit: AgentLoopOptions<Tools, E, R>["toolkit"]
+): Effect.Effect<Toolkit.WithHandler<Tools>, E, R> => {
+  if (Effect.isEffect(toolkit)) return toolkit
+  return toolkit === undefined
+    ? (Toolkit.empty as unknown as Effect.Effect<Toolkit.WithHandler<Tools>>)
+    : Effect.succeed(toolkit)
+}
+
+// The answer broke off at a limit, so nobody knows whether the model meant its calls as they stand.
+const isCutOff = ({ finishReason }: Completion): boolean =>
+  finishReason !== "stop" && finishReason !== "tool-calls" && finishReason !== "pause"
+
+const cutOff =
+  (finishReason: Response.FinishReason | undefined) =>
+  (call: ToolCall): Answered => ({
+    call,
+    end: "finished",
+    result: refusedResult(
+      call,
+      "execution-interrupted",
+      `This call was not begun: the answer broke off (${finishReason ?? "unknown"}).`
+    )
+  })

@@ -1,0 +1,108 @@
+/**
+ * Lets the model speak into the message that is written now.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { AiError, LanguageModel, type Response, type Tool, Toolkit } from "effect/ai"
+import type { CancellationWatcher } from "effect-cancellation"
+import type { Completion, StreamCompleteOptions, ToolCall } from "../Completion.ts"
+import type { Segment, Segments } from "./segments.ts"
+
+export const makeStreamComplete = ({
+  saveInterval,
+  segments,
+  watcher
+}: {
+  readonly watcher: CancellationWatcher["Service"]
+  readonly segments: Segments
+  readonly saveInterval: Duration.Duration
+}) => {
+  // A write under way is not cut short: the next one must not be overtaken by it.
+  const keepSaving = (segment: Segment) =>
+    Effect.forever(Effect.andThen(Effect.sleep(saveInterval), segments.save(segment)))
+
+  return Effect.fn("ChatService.streamComplete")(function* <Tools extends Record<string, Tool.Any>>(
+    options: StreamCompleteOptions<Tools>
+  ) {
+    const segment = segments.current()
+    const before = segment.text === "" ? "" : `${segment.text}\n\n`
+    const parts: Array<Response.AnyPart> = []
+    const toolCalls: Array<ToolCall> = []
+    let text = ""
+    let finish: Response.FinishPart | undefined
+
+    const take = (part: Response.AnyPart): Effect.Effect<void, AiError.AiError> => {
+      parts.push(part)
+      switch (part.type) {
+        case "text-delta": {
+          if (part.delta === "") return Effect.void
+          text += part.delta
+          segment.streamed = true
+          segments.put(segment, { text: before + text })
+          return options.onText?.(segment.text) ?? Effect.void
+        }
+        case "tool-call": {
+          if (part.providerExecuted !== true) {
+            toolCalls.push({ id: part.id, name: part.name, params: part.params })
+          }
+          return Effect.void
+        }
+        case "finish": {
+          finish = part
+          return Effect.void
+        }
+        case "error":
+          return Effect.fail(brokenOff(part.error))
+        default:
+          return Effect.void
+      }
+    }
+
+    yield* LanguageModel.streamText({
+      prompt: options.prompt,
+      toolkit: offered(options.toolkit),
+      toolChoice: options.toolChoice,
+      disableToolCallResolution: true,
+      toolCallValidation: "deferred"
+    }).pipe(
+      watcher.streamWithCancellation(),
+      Stream.runForEach(take),
+      Effect.raceFirst(keepSaving(segment)),
+      // What came is kept however it ends; why it ended is what the caller is to hear.
+      Effect.onError(() => Effect.ignore(segments.save(segment)))
+    )
+
+    const cancellation = (yield* watcher.isCancelled) ? yield* watcher.cancellation : undefined
+    if (cancellation !== undefined && segment.streamed) {
+      segments.put(segment, { setStoppedStreamingAt: true })
+    }
+    yield* segments.save(segment)
+    return {
+      text,
+      parts,
+      toolCalls,
+      usage: finish?.usage,
+      finishReason: finish?.reason,
+      stoppedByUser: cancellation?.request.reason === "user",
+      cancellation
+    } satisfies Completion as Completion
+  })
+}
+
+// No handler is asked for where no call is run, so a toolkit without handlers will do; the types of
+// `streamText` say so only of one that is known.
+const offered = <Tools extends Record<string, Tool.Any>>(
+  toolkit: StreamCompleteOptions<Tools>["toolkit"]
+) => (toolkit ?? Toolkit.empty) as unknown as Toolkit.WithHandler<Tools>
+
+const brokenOff = (error: unknown) =>
+  AiError.isAiError(error)
+    ? error
+    : AiError.make({
+        module: "ChatService",
+        method: "streamComplete",
+        reason: new AiError.UnknownError({
+          description: `The provider broke its answer off: ${error instanceof Error ? error.message : JSON.stringify(error)}`
+        })
+      })

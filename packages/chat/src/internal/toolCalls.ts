@@ -1,0 +1,202 @@
+/**
+ * Runs the tools that a model wishes for, so that none begins after a stop.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type * as Types from "effect/Types"
+import { type AiError, Prompt, Tool, type Toolkit } from "effect/ai"
+import type { CancellationWatcher } from "effect-cancellation"
+import { AgentEvent, type EndedCall, type ToolEnd } from "../AgentEvent.ts"
+import type { ToolCall } from "../Completion.ts"
+import { Uncancellable } from "../Uncancellable.ts"
+import { refusedResult, stoppedResult } from "./stoppedResult.ts"
+
+/** A call that is over, with what the model is told. */
+export interface Answered {
+  readonly call: ToolCall
+  readonly end: ToolEnd
+  readonly result: Prompt.ToolResultPart
+}
+
+export interface ToolRunner<Tools extends Record<string, Tool.Any>> {
+  readonly watcher: CancellationWatcher["Service"]
+  readonly toolkit: Toolkit.WithHandler<Tools>
+  readonly concurrency: Types.Concurrency | undefined
+  readonly approve:
+    | ((call: ToolCall, history: ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>)
+    | undefined
+  readonly observe: ((event: AgentEvent) => Effect.Effect<void>) | undefined
+}
+
+/** Runs all calls of one answer; those that a stop keeps from beginning are answered too. */
+export const runCalls = <Tools extends Record<string, Tool.Any>>(
+  runner: ToolRunner<Tools>,
+  calls: ReadonlyArray<ToolCall>,
+  history: ReadonlyArray<Prompt.Message>
+): Effect.Effect<
+  ReadonlyArray<Answered>,
+  Tool.HandlerError<Tools[keyof Tools]> | AiError.AiError,
+  Tool.HandlerServices<Tools[keyof Tools]>
+> =>
+  Effect.forEach(
+    calls,
+    (call) => Effect.tap(runOne(runner, call, history), (answered) => tell(runner, answered)),
+    { concurrency: runner.concurrency ?? "unbounded" }
+  )
+
+/** Of calls that came too late to be begun. */
+export const notStarted = (
+  { watcher }: Pick<ToolRunner<{}>, "watcher">,
+  calls: ReadonlyArray<ToolCall>
+): Effect.Effect<ReadonlyArray<Answered>> =>
+  Effect.map(watcher.cancellation, (event) =>
+    calls.map((call) => ({ call, end: "notStarted", result: stoppedResult(call, event, false) }))
+  )
+
+/** As observers and results show it. */
+export const endedCall = ({ call, end, result }: Answered): EndedCall => ({
+  ...call,
+  end,
+  result: result.result,
+  isFailure: result.isFailure
+})
+
+const tell = ({ observe }: Pick<ToolRunner<{}>, "observe">, answered: Answered) =>
+  observe?.(AgentEvent.ToolEnded({ call: endedCall(answered) })) ?? Effect.void
+
+const runOne = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
+  runner: ToolRunner<Tools>,
+  call: ToolCall,
+  history: ReadonlyArray<Prompt.Message>
+) {
+  const { toolkit, watcher } = runner
+  const tool = toolOf(toolkit, call.name)
+  if (tool === undefined) {
+    const names = Object.keys(toolkit.tools).join(", ")
+    const reason = `There is no tool ${JSON.stringify(call.name)}; there are: ${names || "none"}.`
+    return finished(call, refusedResult(call, "execution-interrupted", reason))
+  }
+  const approved = yield* watcher.runWithCancellation(isApproved(runner, tool, call, history))
+  if (Option.isNone(approved)) return yield* stopped(watcher, call, false)
+  if (!approved.value) {
+    const reason = `The tool ${call.name} needs an approval, which was not given.`
+    return finished(call, refusedResult(call, "execution-denied", reason))
+  }
+  // The store is asked before the world is changed; for one that only reads, the flag is enough.
+  const isReadonly = Context.get(tool.annotations, Tool.Readonly)
+  if (yield* isReadonly ? watcher.isCancelled : watcher.check) {
+    return yield* stopped(watcher, call, false)
+  }
+  return yield* Context.get(tool.annotations, Uncancellable)
+    ? ranToItsEnd(runner, call)
+    : runUntilStopped(runner, call)
+})
+
+const toolOf = <Tools extends Record<string, Tool.Any>>(
+  { tools }: Toolkit.WithHandler<Tools>,
+  name: string
+): Tools[keyof Tools] | undefined =>
+  Object.hasOwn(tools, name) ? tools[name as keyof Tools] : undefined
+
+const runUntilStopped = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
+  runner: ToolRunner<Tools>,
+  call: ToolCall
+) {
+  let began = false
+  const work = Effect.suspend(() => {
+    began = true
+    return handled(runner, call)
+  })
+  const result = yield* runner.watcher.runWithCancellation(work)
+  return Option.isSome(result)
+    ? finished(call, result.value)
+    : yield* stopped(runner.watcher, call, began)
+})
+
+const ranToItsEnd = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
+  runner: ToolRunner<Tools>,
+  call: ToolCall
+) {
+  const result = yield* Effect.uninterruptible(handled(runner, call))
+  if (!(yield* runner.watcher.isCancelled)) return finished(call, result)
+  yield* Effect.logInfo(
+    `The tool ${call.name} (call ${call.id}) is uncancellable and ran to its end after the stop`
+  )
+  return { call, end: "ranOn", result } satisfies Answered as Answered
+})
+
+const finished = (call: ToolCall, result: Prompt.ToolResultPart): Answered => ({
+  call,
+  end: "finished",
+  result
+})
+
+const stopped = (watcher: CancellationWatcher["Service"], call: ToolCall, began: boolean) =>
+  Effect.map(watcher.cancellation, (event): Answered => ({
+    call,
+    end: began ? "interrupted" : "notStarted",
+    result: stoppedResult(call, event, began)
+  }))
+
+const handled = <Tools extends Record<string, Tool.Any>>(
+  { observe, toolkit }: ToolRunner<Tools>,
+  call: ToolCall
+) => {
+  const { id, name } = call
+  const results = Stream.unwrap(
+    toolkit.handle(name, call.params as Tool.ParametersEncoded<Tools[string]>, id)
+  )
+  return Effect.andThen(
+    observe?.(AgentEvent.ToolStarted({ call })) ?? Effect.void,
+    Stream.runFold(
+      results,
+      (): Tool.HandlerResult<Tools[string]> | undefined => undefined,
+      (last, result) => (result.preliminary ? last : result)
+    )
+  ).pipe(
+    Effect.map((last) =>
+      last === undefined
+        ? refusedResult(call, "execution-interrupted", `The tool ${name} ended without a result.`)
+        : Prompt.toolResultPart({
+            id,
+            name,
+            isFailure: last.isFailure,
+            result: last.encodedResult,
+            modelOutput: last.modelOutput,
+            providerExecuted: false
+          })
+    )
+  )
+}
+
+// Parameters that cannot be read need no approval: the handler refuses them.
+const isApproved = <Tools extends Record<string, Tool.Any>>(
+  { approve }: ToolRunner<Tools>,
+  tool: Tools[keyof Tools],
+  call: ToolCall,
+  messages: ReadonlyArray<Prompt.Message>
+): Effect.Effect<boolean, never, Tool.HandlerServices<Tools[keyof Tools]>> =>
+  Effect.flatMap(needsApproval(tool, call, messages), (isNeeded) =>
+    isNeeded ? (approve?.(call, messages) ?? Effect.succeed(false)) : Effect.succeed(true)
+  )
+
+const needsApproval = <T extends Tool.Any>(
+  { needsApproval: needs, parametersSchema }: T,
+  { id, params }: ToolCall,
+  messages: ReadonlyArray<Prompt.Message>
+): Effect.Effect<boolean, never, Tool.HandlerServices<T>> => {
+  if (typeof needs !== "function") return Effect.succeed(needs === true)
+  // What a tool's schema needs is among what its handler needs, which `Tool.Any` has forgotten.
+  const decoded = Schema.decodeUnknownEffect(parametersSchema)(params) as Effect.Effect<
+    unknown,
+    Schema.SchemaError,
+    Tool.HandlerServices<T>
+  >
+  return Effect.flatMap(decoded, (known) => {
+    const answer = needs(known, { toolCallId: id, messages })
+    return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
+  }).pipe(Effect.orElseSucceed(() => false))
+}
