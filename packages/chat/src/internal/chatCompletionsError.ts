@@ -1,0 +1,143 @@
+/**
+ * What a client threw, as an `AiError`. Nothing of it gets into a message unread: clients put
+ * headers, and servers put keys, into what they say.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as AiError from "effect/ai/AiError"
+
+/** The name that errors of this module carry. */
+export const moduleName = "ChatCompletionsModel"
+
+/** Fails with a reason, as this module. */
+export const refuseWith = (method: string, reason: AiError.AiErrorReason): AiError.AiError =>
+  AiError.make({ module: moduleName, method, reason })
+
+/** Fails with what a client threw. */
+export const refuseThrown =
+  (method: string) =>
+  (thrown: unknown): Effect.Effect<never, AiError.AiError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.fail(refuseWith(method, reasonOf(thrown, now)))
+    )
+
+/** What the provider said instead of a chunk: `{ error: { message, code, type } }`. */
+export const reasonOfError = (error: unknown): AiError.AiErrorReason => reasonOf({ error }, 0)
+
+const reasonOf = (thrown: unknown, now: number): AiError.AiErrorReason => {
+  const said = field(thrown, "error")
+  const code = text(field(thrown, "code")) ?? text(field(said, "code"))
+  const status = statusOf(field(thrown, "status")) ?? statusOf(field(said, "code"))
+  const kind = code ?? text(field(said, "type"))
+  const message = safe(text(field(said, "message")))
+  const named = kind === undefined ? undefined : `[code: ${safe(kind) ?? "unreadable"}]`
+  const description = [message, named].filter(Predicate.isNotUndefined).join(" ")
+  const http = status === undefined ? undefined : { response: { status, headers: {} } }
+
+  if (kind === "insufficient_quota" || status === 402) {
+    return new AiError.QuotaExhaustedError({ http })
+  }
+  if (status === 429 || kind === "rate_limit_exceeded") {
+    return new AiError.RateLimitError({ http, retryAfter: retryAfterOf(thrown, now) })
+  }
+  if (kind === "content_filter" || kind === "content_policy_violation") {
+    return new AiError.ContentPolicyError({ http, description })
+  }
+  if (status === 401 || status === 403) {
+    // Providers name the key that they refuse.
+    return AiError.reasonFromHttpStatus({ status, http: { ...http }, description: named })
+  }
+  if (status !== undefined && status >= 400 && status < 500 && status !== 408) {
+    return new AiError.InvalidRequestError({
+      http,
+      description: description === "" ? `HTTP ${status}` : description,
+      parameter: safe(text(field(thrown, "param")) ?? text(field(said, "param")))
+    })
+  }
+  if (status !== undefined || Predicate.isObject(said)) {
+    return new AiError.InternalProviderError({
+      http,
+      description: description === "" ? `HTTP ${status ?? "error"}` : description
+    })
+  }
+  return networkReasonOf(thrown) ?? unknownReasonOf(thrown)
+}
+
+const systemCodes =
+  /^(E(CONN|HOST|NET|ADDR)[A-Z]+|EPIPE|EPROTO|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|UND_ERR_\w+|ERR_(SSL|TLS|SOCKET)\w*)$/
+
+// A broken connection shows by the name of the error, or by the system's code on one of its causes.
+const networkReasonOf = (thrown: unknown): AiError.NetworkError | undefined => {
+  let error = thrown
+  for (let depth = 0; depth < 5 && error !== undefined; depth++) {
+    const code = text(field(error, "code"))
+    const name = nameOf(error)
+    const broken = code !== undefined && systemCodes.test(code)
+    if (broken || code === "ERR_INVALID_URL" || /Connection|Timeout|Abort|Network/.test(name)) {
+      return new AiError.NetworkError({
+        reason: code === "ERR_INVALID_URL" ? "InvalidUrlError" : "TransportError",
+        method: "POST",
+        url: "chat/completions",
+        description: broken ? code : name
+      })
+    }
+    error = field(error, "cause")
+  }
+  return undefined
+}
+
+const unknownReasonOf = (thrown: unknown): AiError.UnknownError => {
+  const said = safe(text(field(thrown, "message")))
+  return new AiError.UnknownError({
+    description: [nameOf(thrown), said].filter(Predicate.isNotUndefined).join(": ")
+  })
+}
+
+const nameOf = (thrown: unknown): string =>
+  thrown instanceof Error
+    ? thrown.name === "Error"
+      ? thrown.constructor.name
+      : thrown.name
+    : typeof thrown
+
+const retryAfterOf = (thrown: unknown, now: number): Duration.Duration | undefined => {
+  const milliseconds = Number(header(thrown, "retry-after-ms") ?? Number.NaN)
+  if (milliseconds >= 0 && Number.isFinite(milliseconds)) return Duration.millis(milliseconds)
+  const value = header(thrown, "retry-after")
+  if (value === undefined || value.trim() === "") return undefined
+  const seconds = Number(value)
+  if (seconds >= 0 && Number.isFinite(seconds)) return Duration.seconds(seconds)
+  const at = Date.parse(value)
+  return Number.isNaN(at) ? undefined : Duration.millis(Math.max(0, at - now))
+}
+
+const header = (thrown: unknown, name: string): string | undefined => {
+  const headers = field(thrown, "headers")
+  return headers instanceof Headers ? (headers.get(name) ?? undefined) : text(field(headers, name))
+}
+
+const field = (value: unknown, name: string): unknown =>
+  Predicate.hasProperty(value, name) ? value[name] : undefined
+
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? value : undefined
+
+const statusOf = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isInteger(value) && value >= 400 && value < 600
+    ? value
+    : undefined
+
+// Words, not values: what looks like a key is cut out, and what speaks of headers is not repeated.
+const safe = (said: string | undefined): string | undefined => {
+  if (said === undefined || /header|authoriz|cookie/i.test(said)) return undefined
+  const cut = said
+    .replaceAll(/\bbearer\s+[^\s"',;]+/gi, "[cut]")
+    .replaceAll(/(api[-_ ]?key|token|secret|password)([^:=]{0,20}[:=]\s*)[^\s,;]+/gi, "$1$2[cut]")
+    .replaceAll(/\b(sk|pk|rk|gsk|xai|key|hf|ghp)[-_][^\s"',;]+/g, "[cut]")
+    .replaceAll(/(?=[\w-]*\d)[\w-]{24,}/g, "[cut]")
+  return cut.length > 500 ? `${cut.slice(0, 500)}...` : cut
+}
