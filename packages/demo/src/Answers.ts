@@ -8,8 +8,8 @@ import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { type LanguageModel, Prompt, type Tool } from "effect/ai"
 import {
-  CancellationWatcher,
   type ChatId,
   MessageChange,
   MessageContent,
@@ -23,13 +23,13 @@ import {
   type RunId,
   runKey
 } from "effect-cancellation"
-import { answer } from "./AgentLoop.ts"
+import { ChatHistory } from "effect-cancellation-chat"
+import * as Agent from "./Agent.ts"
 import { ChatView, type MessageView } from "./ChatView.ts"
-import { Draft } from "./Draft.ts"
 import { Drafts } from "./Drafts.ts"
 import { nameOf, type Person } from "./Person.ts"
-import type { ScriptedModel } from "./ScriptedModel.ts"
-import type { Tools } from "./Tools.ts"
+import { turnOf } from "./ToolLine.ts"
+import type { toolkit } from "./Tools.ts"
 
 /** The chat is not in a state for this. */
 export class Conflict extends Schema.TaggedError<Conflict>("effect-cancellation-demo/Conflict")(
@@ -97,24 +97,32 @@ export class Answers extends Context.Service<
       const view = yield* ChatView
       const fibers = yield* FiberMap.make<string>()
       const context = yield* Effect.context<
-        MessageContent | MessageRepo | Drafts | ScriptedModel | Tools
+        | MessageContent
+        | MessageRepo
+        | Drafts
+        | LanguageModel.LanguageModel
+        | Tool.HandlersFor<typeof toolkit.tools>
       >()
 
-      const start = (run: Run, question: string) => {
-        // The draft is the inner one: the run ends when the text is saved, and as failed if it is not.
-        const written = Effect.provide(answer(question), Draft.layer(run))
-        return written.pipe(
-          Effect.provide(
-            CancellationWatcher.layer({ ref: run.ref, runId: run.runId, pollInterval: "1 second" })
-          ),
-          Effect.ensuring(drafts.stored(run.ref.chatId)),
+      const start = (run: Run, prompt: Prompt.Prompt) =>
+        Agent.answer(prompt).pipe(
+          Effect.provide(Agent.layer(run)),
+          // From now on the store has it all.
+          Effect.ensuring(drafts.remove(run)),
           Effect.catch((error) => Effect.logWarning(error.message)),
           Effect.catchDefect((defect) => Effect.logError("An answer failed", defect)),
           Effect.annotateLogs({ messageId: run.ref.messageId, runId: run.runId }),
           Effect.provideContext(context),
           FiberMap.run(fibers, runKey(run), { onlyIfMissing: true })
         )
-      }
+
+      // What was said before a message, as the model is told of it.
+      const historyBefore = Effect.fnUntraced(function* (chatId: ChatId, messageId: MessageId) {
+        const messages = yield* view.stored(chatId)
+        const index = messages.findIndex(({ ref }) => ref.messageId === messageId)
+        const history = yield* ChatHistory.fromMessages(messages.slice(0, index), turnOf)
+        return Prompt.setSystem(history, instructions)
+      })
 
       // Or two who ask at the same time would both find that nothing runs.
       const chats = yield* RcMap.make({ lookup: (_: ChatId) => Semaphore.make(1) })
@@ -150,7 +158,7 @@ export class Answers extends Context.Service<
           })
         )
         const isNew = yield* createOnce(NewMessage.make({ ref, role: "assistant", writer: runId }))
-        if (isNew) yield* start(Run.make({ ref, runId }), text)
+        if (isNew) yield* start(Run.make({ ref, runId }), yield* historyBefore(chatId, messageId))
         yield* drafts.stored(chatId)
       }, Effect.uninterruptible)
 
@@ -174,9 +182,10 @@ export class Answers extends Context.Service<
         if (message.userId !== userId) return yield* notYours(message)
         if (message.runId === runId) return
         yield* refuseWhileRunning(messages, person)
+        const prompt = yield* historyBefore(chatId, messageId)
         const ref = MessageRef.make({ userId, chatId, messageId })
         yield* content.modify(MessageChange.make({ ref, reopen: true, writer: runId }))
-        yield* start(Run.make({ ref, runId }), question.text)
+        yield* start(Run.make({ ref, runId }), prompt)
         yield* drafts.stored(chatId)
       }, Effect.uninterruptible)
 
@@ -187,6 +196,9 @@ export class Answers extends Context.Service<
     })
   )
 }
+
+const instructions =
+  "You are a small agent in a chat that shows how an agent is stopped. Answer in a few paragraphs of plain text, and use your tools before you answer."
 
 // One answer at a time in a chat, whoever asked.
 const refuseWhileRunning = (messages: ReadonlyArray<MessageView>, person: Person) => {

@@ -54,6 +54,8 @@ export class MessageView extends Schema.Class<MessageView>("effect-cancellation-
 export class ChatView extends Context.Service<
   ChatView,
   {
+    /** The messages of a chat as they are stored, oldest first. */
+    readonly stored: (chatId: ChatId) => Effect.Effect<ReadonlyArray<Message>, MessageContentError>
     /** Reads a chat, which all people share, from the store; one that nobody wrote in is empty. */
     readonly read: (
       chatId: ChatId
@@ -84,7 +86,7 @@ export class ChatView extends Context.Service<
         const startGrace = Duration.toMillis(options.startGrace)
 
         // The store finds one person's messages at a time.
-        const texts = (chatId: ChatId) =>
+        const stored = (chatId: ChatId) =>
           Effect.map(
             Effect.forEach(
               [{}, ...people.map(({ userId }) => ({ userId }))],
@@ -95,7 +97,7 @@ export class ChatView extends Context.Service<
           )
 
         const read = Effect.fnUntraced(function* (chatId: ChatId) {
-          const messages = yield* texts(chatId)
+          const messages = yield* stored(chatId)
           const records = yield* repo.findRuns(RunQuery.cases.Chat.make({ chatId }))
           const isWaited = messages.some((message) => awaitsRun(message, records))
           const now = isWaited ? yield* storeTime(store) : 0
@@ -115,7 +117,7 @@ export class ChatView extends Context.Service<
             return draft === undefined ? message : MessageView.make({ ...message, ...draft })
           })
 
-        return { read, withDrafts }
+        return { stored, read, withDrafts }
       })
     )
 }

@@ -1,72 +1,90 @@
 /**
  * A model that needs no network: it says the same to everybody, word by word, and uses two tools.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { AiError, LanguageModel, type Prompt, type Response } from "effect/ai"
 import { Settings } from "./Settings.ts"
 
-/** What a model answers: words, and wishes to use a tool. */
-export const ModelPart = Schema.TaggedUnion({
-  Words: { text: Schema.String },
-  ToolCall: { tool: Schema.Literals(["search", "calculation"]), label: Schema.String }
-})
-export type ModelPart = typeof ModelPart.Type
-export type ToolCall = Extract<ModelPart, { _tag: "ToolCall" }>
+type Part = Response.StreamPartEncoded
 
-/** The model broke down; ask it for `/fail` to see what that looks like. */
-export class ModelError extends Schema.TaggedError<ModelError>(
-  "effect-cancellation-demo/ModelError"
-)("ModelError", { detail: Schema.String }) {
-  override get message(): string {
-    return `The model failed: ${this.detail}`
-  }
-}
+/** Goes on from the last question and what the tools have brought since; `/fail` makes it break down. */
+export const layer: Layer.Layer<LanguageModel.LanguageModel, never, Settings> = Layer.effect(
+  LanguageModel.LanguageModel,
+  Effect.gen(function* () {
+    const { speed } = yield* Settings
+    const think = Effect.sleep(900 / speed)
 
-export class ScriptedModel extends Context.Service<
-  ScriptedModel,
-  {
-    /** Goes on from the question and what the tools have brought so far. */
-    readonly stream: (
-      question: string,
-      results: ReadonlyArray<string>
-    ) => Stream.Stream<ModelPart, ModelError>
-  }
->()("effect-cancellation-demo/ScriptedModel") {
-  static readonly layer: Layer.Layer<ScriptedModel, never, Settings> = Layer.effect(
-    this,
-    Effect.gen(function* () {
-      const { speed } = yield* Settings
-      const think = Effect.sleep(900 / speed)
-      const say = (text: string): Stream.Stream<ModelPart> =>
-        Stream.fromIterable(text.split(/(?<=\s)/)).pipe(
-          Stream.mapEffect((word) =>
-            Effect.as(Effect.sleep(55 / speed), ModelPart.cases.Words.make({ text: word }))
-          )
+    const say = (text: string): Stream.Stream<Part> =>
+      Stream.fromIterable(text.split(/(?<=\s)/)).pipe(
+        Stream.mapEffect((delta) =>
+          Effect.as(Effect.sleep(55 / speed), { type: "text-delta" as const, id: "text", delta })
+        ),
+        (words) =>
+          Stream.concat(Stream.succeed({ type: "text-start" as const, id: "text" }), words),
+        (words) => Stream.concat(words, Stream.succeed({ type: "text-end" as const, id: "text" }))
+      )
+
+    const answer = (prompt: Prompt.Prompt): Stream.Stream<Part, AiError.AiError> => {
+      const { question, step } = stateOf(prompt)
+      const subject = shorten(question)
+      if (step === 0) {
+        return Stream.concat(
+          say(opening(subject)),
+          Stream.make(callOf("search", { subject }), endOf("tool-calls"))
         )
-      const call = (tool: ToolCall["tool"], label: string): Stream.Stream<ModelPart> =>
-        Stream.succeed(ModelPart.cases.ToolCall.make({ tool, label }))
-      const breakDown = Stream.fail(new ModelError({ detail: "you asked for it with /fail." }))
+      }
+      if (step === 1) {
+        return Stream.concat(
+          say(middle),
+          Stream.make(callOf("calculation", {}), endOf("tool-calls"))
+        )
+      }
+      return question.includes("/fail")
+        ? Stream.concat(say("And so, "), Stream.fail(brokenDown))
+        : Stream.concat(say(end), Stream.make(endOf("stop")))
+    }
 
-      const turn = (question: string, step: number): Stream.Stream<ModelPart, ModelError> => {
-        const subject = shorten(question)
-        if (step === 0) {
-          return Stream.concat(say(opening(subject)), call("search", `Searching for “${subject}”`))
-        }
-        if (step === 1) {
-          return Stream.concat(say(middle), call("calculation", "Running a long calculation"))
-        }
-        return question.includes("/fail") ? Stream.concat(say("\n\nAnd so, "), breakDown) : say(end)
-      }
-      return {
-        stream: (question, results) =>
-          Stream.concat(Stream.drain(Stream.fromEffect(think)), turn(question, results.length))
-      }
+    return yield* LanguageModel.make({
+      generateText: () => Effect.die(new Error("The scripted model only streams.")),
+      streamText: ({ prompt }) =>
+        Stream.concat(Stream.drain(Stream.fromEffect(think)), answer(prompt))
     })
-  )
+  })
+)
+
+// What the last person said, and how many tools have answered since.
+const stateOf = ({ content }: Prompt.Prompt) => {
+  const asked = content.findLastIndex(({ role }) => role === "user")
+  const message = content[asked]
+  const question =
+    message?.role === "user"
+      ? message.content.map((part) => (part.type === "text" ? part.text : "")).join(" ")
+      : ""
+  const since = content.slice(asked + 1)
+  return { question, step: since.filter(({ role }) => role === "tool").length }
 }
+
+const callOf = (name: "search" | "calculation", params: Record<string, string>): Part => ({
+  type: "tool-call",
+  id: `call-${name}`,
+  name,
+  params
+})
+
+const endOf = (reason: "stop" | "tool-calls"): Part => ({
+  type: "finish",
+  reason,
+  usage: { inputTokens: {}, outputTokens: {} },
+  response: undefined
+})
+
+const brokenDown = AiError.make({
+  module: "ScriptedModel",
+  method: "streamText",
+  reason: new AiError.UnknownError({ description: "you asked for it with /fail." })
+})
 
 const shorten = (question: string): string => {
   const line = question.replaceAll(/\s+/g, " ").trim()
@@ -76,9 +94,9 @@ const shorten = (question: string): string => {
 const opening = (subject: string): string =>
   `You asked about “${subject}”. I am a small scripted agent, so I know nothing about it, but I can show you what a real one would do, and how it is stopped. First I will look around.`
 
-const middle = `\n\nThat brought a few places worth reading. Before I write the answer I want to be sure of the numbers, which takes some seconds. A tool like this is where most agents cannot be stopped; press Stop while it works and see.`
+const middle = `That brought a few places worth reading. Before I write the answer I want to be sure of the numbers, which takes some seconds. A tool like this is where most agents cannot be stopped; press Stop while it works and see.`
 
-const end = `\n\nHere is what happens when you press Stop.
+const end = `Here is what happens when you press Stop.
 
 Your wish is written to the database first, so that it is never lost: not when the connection drops, not when the server restarts. The run that writes this message is told at once if it lives in the same process, and finds out by itself within a second if it does not.
 

@@ -18,12 +18,12 @@ import { ChatView } from "./ChatView.ts"
 import { Drafts } from "./Drafts.ts"
 import * as Guard from "./Guard.ts"
 import { Refusal } from "./Refusal.ts"
-import { ScriptedModel } from "./ScriptedModel.ts"
+import * as ScriptedModel from "./ScriptedModel.ts"
 import { Settings } from "./Settings.ts"
 import { leaseTtl } from "./SignsOfLife.ts"
 import * as StopRoutes from "./StopRoutes.ts"
 import * as Storage from "./Storage.ts"
-import { Tools } from "./Tools.ts"
+import * as Tools from "./Tools.ts"
 
 const PageLayer = HttpStaticServer.layer({
   root: path.join(import.meta.dirname, "page"),

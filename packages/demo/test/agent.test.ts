@@ -1,4 +1,4 @@
-// The agent loop and its draft, in virtual time.
+// The agent and what is stored of its answer, in virtual time.
 import { assert, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -8,9 +8,9 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
+import { Prompt } from "effect/ai"
 import { TestClock } from "effect/testing"
 import {
-  CancellationWatcher,
   ContentUnavailable,
   type MessageChange,
   MessageContent,
@@ -26,12 +26,11 @@ import {
   StopIntent,
   StopTarget
 } from "effect-cancellation"
-import { answer } from "../src/AgentLoop.ts"
-import { Draft } from "../src/Draft.ts"
+import * as Agent from "../src/Agent.ts"
 import { Drafts } from "../src/Drafts.ts"
-import { ScriptedModel } from "../src/ScriptedModel.ts"
+import * as ScriptedModel from "../src/ScriptedModel.ts"
 import { Settings } from "../src/Settings.ts"
-import { Tools } from "../src/Tools.ts"
+import * as Tools from "../src/Tools.ts"
 
 const ref = MessageRef.of({ chatId: "chat", messageId: "message" })
 const run = Run.make({ ref, runId: RunId.make("run") })
@@ -83,10 +82,8 @@ const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.l
 const begin = Effect.fnUntraced(function* (pollInterval: Duration.Input) {
   const content = yield* MessageContent
   yield* content.create(NewMessage.make({ ref, role: "assistant", writer: run.runId }))
-  const written = Effect.provide(answer("Hello"), Draft.layer(run))
-  const watcher = CancellationWatcher.layer({ ref, runId: run.runId, pollInterval })
-  const watched = Effect.provide(written, watcher)
-  return yield* Effect.forkChild(watched)
+  const answer = Agent.answer(Prompt.make("Hello"))
+  return yield* Effect.forkChild(Effect.provide(answer, Agent.layer(run, pollInterval)))
 })
 
 const message = Effect.gen(function* () {
@@ -131,24 +128,31 @@ for (const [where, time, end] of [
   ["a tool", "4 seconds", /First I will look around\.$/],
   ["thought", "500 millis", /^$/]
 ] as const) {
-  it.effect(`after a stop in the middle of ${where} only the last save is written`, () =>
-    Effect.gen(function* () {
-      const fiber = yield* begin("1 second")
-      yield* TestClock.adjust(time)
-      const { seen } = yield* Writes
-      const before = (yield* Ref.get(seen)).length
-      yield* stop
-      yield* TestClock.adjust(0)
-      yield* Fiber.join(fiber)
-      yield* TestClock.adjust("1 minute")
-      const after = (yield* Ref.get(seen)).slice(before)
-      assert.deepStrictEqual(
-        after.map(({ setCompletedAt }) => setCompletedAt),
-        [true]
-      )
-      assert.match((yield* message).text, end)
-      assert.strictEqual(yield* outcome, "stopped")
-    }).pipe(Effect.provide(World))
+  it.effect(
+    `after a stop in the middle of ${where} no word is added, and the last save completes`,
+    () =>
+      Effect.gen(function* () {
+        const fiber = yield* begin("1 second")
+        yield* TestClock.adjust(time)
+        const { seen } = yield* Writes
+        const before = (yield* Ref.get(seen)).length
+        yield* stop
+        yield* TestClock.adjust(0)
+        yield* Fiber.join(fiber)
+        yield* TestClock.adjust("1 minute")
+        const after = (yield* Ref.get(seen)).slice(before)
+        const { text } = yield* message
+        assert.match(text, end)
+        assert.deepStrictEqual(
+          after.filter((change) => (change.text ?? text) !== text),
+          []
+        )
+        assert.deepStrictEqual(
+          after.map(({ setCompletedAt }) => setCompletedAt === true),
+          after.map((_, index) => index === after.length - 1)
+        )
+        assert.strictEqual(yield* outcome, "stopped")
+      }).pipe(Effect.provide(World))
   )
 }
 
