@@ -54,6 +54,7 @@ const banner = Effect.gen(function* () {
       "",
       `  The chat is at   ${NetAddress.formatUrlUnsafe(address)}`,
       `  Its data is in   ${nameOf(settings.database)}${used}`,
+      `  Its model is     ${modelOf(settings)}`,
       "",
       ...before,
       `    ${prefix}npm run messages                what runs now`,
@@ -65,6 +66,11 @@ const banner = Effect.gen(function* () {
     ].join("\n")
   )
 })
+
+const modelOf = ({ openAi }: Settings["Service"]): string =>
+  openAi === undefined
+    ? "a script (with OPENAI_API_KEY a real one answers)"
+    : `${openAi.model} at ${openAi.baseUrl === undefined ? "OpenAI" : new URL(openAi.baseUrl).host}`
 
 // How a second terminal reaches the same database.
 const reaching = ({ database, folder, isFolderGiven }: Settings["Service"]) => {

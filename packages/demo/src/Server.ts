@@ -17,8 +17,8 @@ import { ChatEvents } from "./ChatEvents.ts"
 import { ChatView } from "./ChatView.ts"
 import { Drafts } from "./Drafts.ts"
 import * as Guard from "./Guard.ts"
+import * as Model from "./Model.ts"
 import { Refusal } from "./Refusal.ts"
-import * as ScriptedModel from "./ScriptedModel.ts"
 import { Settings } from "./Settings.ts"
 import { leaseTtl } from "./SignsOfLife.ts"
 import * as StopRoutes from "./StopRoutes.ts"
@@ -47,7 +47,7 @@ const ViewersLayer = Layer.unwrap(
 
 const AgentLayer = Layer.mergeAll(Answers.layer, ChatEvents.layer).pipe(
   Layer.provideMerge(ChatView.layer({ startGrace: leaseTtl })),
-  Layer.provide([ScriptedModel.layer, Tools.layer]),
+  Layer.provide([Model.layer, Tools.layer]),
   Layer.provideMerge(Layer.mergeAll(Drafts.layer, ViewersLayer)),
   Layer.provideMerge(MessageRepo.layer({ leaseTtl, finalWriteTimeout: "5 seconds" }))
 )

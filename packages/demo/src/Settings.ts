@@ -1,6 +1,7 @@
 /**
  * What can be set from outside, read once at the edge: `PORT`, `DATABASE_URL`, `DEMO_DATA`,
- * `DEMO_ON_DISCONNECT`, `DEMO_SPEED`. A variable that is empty counts as not set.
+ * `DEMO_ON_DISCONNECT`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`, `DEMO_SPEED`. A variable
+ * that is empty counts as not set.
  */
 import os from "node:os"
 import path from "node:path"
@@ -13,6 +14,14 @@ import * as Redacted from "effect/Redacted"
 import type { Database } from "./Database.ts"
 import { Refusal } from "./Refusal.ts"
 
+/** A server that speaks chat completions. */
+export interface OpenAiSettings {
+  readonly apiKey: Redacted.Redacted
+  /** Where it is; that of OpenAI if nothing is given. */
+  readonly baseUrl: string | undefined
+  readonly model: string
+}
+
 export class Settings extends Context.Service<
   Settings,
   {
@@ -24,6 +33,8 @@ export class Settings extends Context.Service<
     readonly database: Database
     /** What becomes of an answer when whoever asked looks at it no more. */
     readonly onDisconnect: "continue" | "stop"
+    /** The model's server; none means the scripted model. */
+    readonly openAi: OpenAiSettings | undefined
     /** How many times faster than a person can watch the agent works; for tests. */
     readonly speed: number
   }
@@ -58,12 +69,29 @@ export const onThisMachine = Effect.gen(function* () {
     (value) => value >= 0.1 && value <= 1000
   )
   const onDisconnect = yield* oneOf("DEMO_ON_DISCONNECT", ["continue", "stop"])
+  const openAi = yield* openAiSettings
   const given = Option.getOrUndefined(yield* variable("DEMO_DATA"))
   // npm runs us in the folder of the workspace and says here where its user stood.
   const stood = Option.getOrElse(yield* variable("INIT_CWD"), () => process.cwd())
   const folder = given === undefined ? yield* userFolder : path.resolve(stood, given)
-  return { port, speed, onDisconnect, folder, isFolderGiven: given !== undefined }
+  return { port, speed, onDisconnect, openAi, folder, isFolderGiven: given !== undefined }
 })
+
+const openAiSettings = Effect.suspend(() =>
+  Effect.gen(function* () {
+    const apiKey = Option.getOrUndefined(yield* variable("OPENAI_API_KEY"))
+    if (apiKey === undefined) return undefined
+    const baseUrl = Option.getOrUndefined(yield* variable("OPENAI_BASE_URL"))
+    if (baseUrl !== undefined && !/^https?:$/.test(URL.parse(baseUrl)?.protocol ?? "")) {
+      return yield* new Refusal({
+        // It may hold a password.
+        line: "OPENAI_BASE_URL is no address; it must begin with http:// or https://, such as http://localhost:11434/v1."
+      })
+    }
+    const model = Option.getOrElse(yield* variable("OPENAI_MODEL"), () => "gpt-5-mini")
+    return { apiKey: Redacted.make(apiKey), baseUrl, model } satisfies OpenAiSettings
+  })
+)
 
 // What is wrong with it the store finds out, which knows what its driver takes.
 const databaseUrl = Effect.suspend(() =>

@@ -13,7 +13,14 @@ export interface Usage {
 }
 
 /** The variables that a program reads, each in a few words. */
-type Variable = "PORT" | "DEMO_DATA" | "DATABASE_URL" | "DEMO_ON_DISCONNECT"
+type Variable =
+  | "PORT"
+  | "DEMO_DATA"
+  | "DATABASE_URL"
+  | "DEMO_ON_DISCONNECT"
+  | "OPENAI_API_KEY"
+  | "OPENAI_BASE_URL"
+  | "OPENAI_MODEL"
 
 /** `folder` is where the data is if nothing else is said, as it is on this machine. */
 export const usage = (
@@ -33,7 +40,13 @@ export const usage = (
       DEMO_ON_DISCONNECT: [
         "stop: an answer whose asker has closed the page is stopped after",
         "some seconds. Default: continue, which lets it be written to its end"
-      ]
+      ],
+      OPENAI_API_KEY: [
+        "a model answers in place of the scripted one, on any server that",
+        "speaks chat completions (for one that wants no key: any word)"
+      ],
+      OPENAI_BASE_URL: ["that server, such as http://localhost:11434/v1. Default: OpenAI's"],
+      OPENAI_MODEL: ["the name of the model. Default: gpt-5-mini"]
     }
     const lines = variables.flatMap((name) =>
       words[name].map((text, index) => `  ${(index === 0 ? name : "").padEnd(20)}${text}`)

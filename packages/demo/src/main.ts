@@ -10,7 +10,10 @@ runDemo(
     "PORT",
     "DEMO_DATA",
     "DATABASE_URL",
-    "DEMO_ON_DISCONNECT"
+    "DEMO_ON_DISCONNECT",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_MODEL"
   ]),
   Settings.layer
 )

@@ -27,7 +27,14 @@ const SettingsLayer = Layer.effect(
 runDemo(
   usage(
     "Usage: npm run demo:postgres (serves the chat on a PostgreSQL of its own)",
-    ["PORT", "DEMO_DATA", "DEMO_ON_DISCONNECT"],
+    [
+      "PORT",
+      "DEMO_DATA",
+      "DEMO_ON_DISCONNECT",
+      "OPENAI_API_KEY",
+      "OPENAI_BASE_URL",
+      "OPENAI_MODEL"
+    ],
     Effect.flatMap(userFolder, (folder) => enterable({ folder, isFolderGiven: false }))
   ),
   SettingsLayer

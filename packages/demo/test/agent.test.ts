@@ -74,6 +74,7 @@ const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.l
       isFolderGiven: false,
       database: { _tag: "Sqlite", file: "" },
       onDisconnect: "continue",
+      openAi: undefined,
       speed: 1
     })
   )
