@@ -65,6 +65,9 @@ export const chatOf = (
     /** Waits until the answer is in this state. */
     untilState: (messageId: string, state: MessageView["state"]) =>
       until(answer(messageId), (message) => message?.state === state),
+    /** Waits until the answer shows so many tools. */
+    untilTools: (messageId: string, count: number) =>
+      until(answer(messageId), (message) => (message?.tools.length ?? 0) >= count),
     /** Waits until the answer has some text. */
     untilText: (messageId: string, length = 10) =>
       until(answer(messageId), (message) => (message?.text.length ?? 0) >= length)

@@ -23,7 +23,16 @@ interface Started {
 }
 
 // What is set where the tests run is not theirs.
-const unset = { DATABASE_URL: undefined, DEMO_DATA: undefined, DEMO_ON_DISCONNECT: undefined }
+const unset = Object.fromEntries(
+  [
+    "DATABASE_URL",
+    "DEMO_DATA",
+    "DEMO_ON_DISCONNECT",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_MODEL"
+  ].map((name) => [name, undefined])
+)
 
 const start = (script: string, args: ReadonlyArray<string>, env: Environment): Started => {
   const child = spawn(process.execPath, [path.join(source, script), ...args], {
