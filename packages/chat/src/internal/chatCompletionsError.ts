@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as AiError from "effect/ai/AiError"
+import { NoStream } from "./chatCompletionsRequest.ts"
 
 /** The name that errors of this module carry. */
 export const moduleName = "ChatCompletionsModel"
@@ -29,6 +30,11 @@ export const refuseThrown =
 export const reasonOfError = (error: unknown): AiError.AiErrorReason => reasonOf({ error }, 0)
 
 const reasonOf = (thrown: unknown, now: number): AiError.AiErrorReason => {
+  if (thrown instanceof NoStream) {
+    return new AiError.InvalidResponseError({
+      description: "the client answered no stream of chunks; set 'stream: true' in 'create'"
+    })
+  }
   const said = field(thrown, "error")
   const code = text(field(thrown, "code")) ?? text(field(said, "code"))
   const status = statusOf(field(thrown, "status")) ?? statusOf(field(said, "code"))
@@ -68,26 +74,35 @@ const reasonOf = (thrown: unknown, now: number): AiError.AiErrorReason => {
 }
 
 const systemCodes =
-  /^(E(CONN|HOST|NET|ADDR)[A-Z]+|EPIPE|EPROTO|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|UND_ERR_\w+|ERR_(SSL|TLS|SOCKET)\w*)$/
+  /^(E(CONN|HOST|NET|ADDR)[A-Z]+|EPIPE|EPROTO|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|UND_ERR_\w+|ERR_INVALID_URL|ERR_(SSL|TLS|SOCKET)\w*)$/
 
-// A broken connection shows by the name of the error, or by the system's code on one of its causes.
+// A broken connection shows by the system's code on one of the causes, or by the error's name.
 const networkReasonOf = (thrown: unknown): AiError.NetworkError | undefined => {
-  let error = thrown
-  for (let depth = 0; depth < 5 && error !== undefined; depth++) {
-    const code = text(field(error, "code"))
-    const name = nameOf(error)
-    const broken = code !== undefined && systemCodes.test(code)
-    if (broken || code === "ERR_INVALID_URL" || /Connection|Timeout|Abort|Network/.test(name)) {
-      return new AiError.NetworkError({
-        reason: code === "ERR_INVALID_URL" ? "InvalidUrlError" : "TransportError",
-        method: "POST",
-        url: "chat/completions",
-        description: broken ? code : name
-      })
-    }
+  const causes = causesOf(thrown)
+  const codes = causes.map((cause) => text(field(cause, "code")))
+  const code = codes.find((code) => code !== undefined && systemCodes.test(code))
+  const name = causes.map(nameOf).find((name) => /Connection|Timeout|Abort|Network/.test(name))
+  const description = code ?? name
+  if (description === undefined) return undefined
+  return new AiError.NetworkError({
+    reason: code === "ERR_INVALID_URL" ? "InvalidUrlError" : "TransportError",
+    method: "POST",
+    url: "chat/completions",
+    description
+  })
+}
+
+const causesOf = (thrown: unknown): ReadonlyArray<unknown> => {
+  const causes: Array<unknown> = []
+  // An error may be its own cause.
+  for (
+    let error = thrown;
+    error !== undefined && causes.length < 5;
     error = field(error, "cause")
+  ) {
+    causes.push(error)
   }
-  return undefined
+  return causes
 }
 
 const unknownReasonOf = (thrown: unknown): AiError.UnknownError => {
@@ -111,7 +126,8 @@ const retryAfterOf = (thrown: unknown, now: number): Duration.Duration | undefin
   if (value === undefined || value.trim() === "") return undefined
   const seconds = Number(value)
   if (seconds >= 0 && Number.isFinite(seconds)) return Duration.seconds(seconds)
-  const at = Date.parse(value)
+  // A date begins with its weekday; what else JavaScript takes for a date is none here.
+  const at = /^[A-Z][a-z]{2}/.test(value) ? Date.parse(value) : Number.NaN
   return Number.isNaN(at) ? undefined : Duration.millis(Math.max(0, at - now))
 }
 

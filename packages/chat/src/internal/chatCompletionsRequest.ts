@@ -5,10 +5,14 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 
 /** Makes the request; it must listen to the signal. */
 export type Open = (signal: AbortSignal) => PromiseLike<AsyncIterable<unknown>>
+
+/** The client answered what cannot be read chunk by chunk. */
+export class NoStream extends Error {}
 
 /**
  * The chunks, one as each is asked for. Whatever ends the stream before its last chunk (an interrupt
@@ -59,7 +63,9 @@ const makeRequest = <E>(open: Open, refuse: (thrown: unknown) => Effect.Effect<n
 
   const opened = Effect.callback<ReturnType<typeof next>, E>((resume) => {
     const ask = async () => {
-      const answer = (await open(controller.signal))[Symbol.asyncIterator]()
+      const chunks = await open(controller.signal)
+      if (!Predicate.hasProperty(chunks, Symbol.asyncIterator)) throw new NoStream()
+      const answer = chunks[Symbol.asyncIterator]()
       // It came although it had been told not to: nobody will read it.
       if (over) return letGo(answer)
       iterator = answer
