@@ -16,7 +16,7 @@ import { Unauthenticated, Unavailable } from "./Problem.ts"
 const ActorFields = Schema.Struct({
   companyId: Schema.optionalKey(CompanyId),
   userId: UserId,
-  roles: Schema.optionalKey(Schema.Array(Schema.String))
+  roles: Schema.Array(Schema.String)
 })
 
 /**
@@ -64,7 +64,8 @@ export class CurrentActor extends HttpApiMiddleware.Service<CurrentActor, { prov
   /**
    * From a function of the application. It fails with `Unauthenticated` if nobody is logged in, and
    * with `Unavailable` if that cannot be found out now; so does one that takes longer than 10
-   * seconds. Ids that are none are refused as if nobody were logged in, with a warning in the log.
+   * seconds. Ids that are none are refused as if nobody were logged in, and so are roles that are no
+   * list of strings, with a warning in the log.
    */
   static readonly layer = <R = never>(
     authenticate: (
@@ -88,12 +89,12 @@ export interface ActorInput {
 
 const decode = Schema.decodeUnknownEffect(ActorFields)
 
+// What is no list is not looked at as one: a part of a text would be a role too.
 const actorOf = ({ companyId, roles = [], userId }: ActorInput) =>
-  decode({ userId, ...(companyId === undefined ? {} : { companyId }) }).pipe(
-    Effect.map((ids) => ({ ...ids, roles })),
+  decode({ userId, roles, ...(companyId === undefined ? {} : { companyId }) }).pipe(
     Effect.tapError(() =>
       Effect.logWarning(
-        "CurrentActor: the company or the user is no id (1 to 255 printable characters without quotes), so the request was refused"
+        "CurrentActor: the company or the user is no id (1 to 255 printable characters without quotes), or the roles are no list of strings, so the request was refused"
       )
     ),
     Effect.mapError(() => new Unauthenticated())

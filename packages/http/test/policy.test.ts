@@ -4,6 +4,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import { TestClock } from "effect/testing"
 import { UserId } from "effect-cancellation"
 import { CurrentActor } from "effect-cancellation-http/CurrentActor"
@@ -137,6 +138,25 @@ describe("an actor", () => {
       for (const ids of [{ userId: 'a"b' }, { userId: "" }, { userId: "a", companyId: "x\n" }]) {
         const stops = yield* openStops({ actors: CurrentActor.layer(() => Effect.succeed(ids)) })
         assert.strictEqual((yield* stops.send("GET", pathsOf(run).stop)).status, 401)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("whose roles are no list of strings is nobody, and no administrator", () =>
+    Effect.gen(function* () {
+      const said: Array<unknown> = []
+      const log = Logger.layer([Logger.make(({ message }) => said.push(message))])
+      for (const roles of ["not-an-admin", "admin", { includes: true }, [["admin"]], null, 1]) {
+        const person = JSON.parse(JSON.stringify({ companyId: "acme", userId: "mallory", roles }))
+        const actors = CurrentActor.layer(() => Effect.succeed(person))
+        const stops = yield* openStops({ actors }, () => log)
+        yield* stops.start(run)
+        for (const [method, path] of routes) {
+          const response = yield* stops.send(method, path)
+          assert.strictEqual(response.status, 401, JSON.stringify(roles))
+        }
+        assert.isUndefined((yield* stops.record(run))?.request)
+        assert.include(String(said.pop()), "CurrentActor: ")
       }
     }).pipe(Effect.scoped)
   )
