@@ -193,6 +193,28 @@ describe("a connection that is lost", () => {
     ])
   })
 
+  it("is made again for the run that was told of, also if a newer one has begun since", async () => {
+    const newer = { ...receipts.none, runId: "newer" }
+    const older = `?runId=${receipts.none.runId}`
+    await using server = await listen((response, { url }, index) => {
+      // A newer run is the current one since the connection was lost.
+      const now = url.endsWith(older) ? receipts.ended : newer
+      if (index > 0) return stream(response, event(now)).end()
+      return stream(response, soon).write(event(receipts.none), () => response.destroy())
+    })
+    const told: Array<StopReceipt> = []
+    for await (const receipt of stopEvents({ ...message, baseUrl: server.url })) {
+      told.push(receipt)
+      if (receipt.runId === newer.runId) break
+    }
+    assert.deepStrictEqual(told, [receipts.none, receipts.ended])
+    const path = "/chats/chat-1/messages/message-1/stop/events"
+    assert.deepStrictEqual(
+      server.asked.map(({ url }) => url),
+      [path, path + older]
+    )
+  })
+
   it("is made again if it is silent, and not while there are signs of life", async () => {
     let signs = 0
     await using server = await listen((response, _, index) => {
