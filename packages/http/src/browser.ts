@@ -71,10 +71,10 @@ export const stopReceipt = async (options: StopOptions): Promise<StopReceipt | u
 }
 
 /**
- * The receipt now and at each phase, each once, up to the final one: of the run that is named, or of
- * the one that is current at first. A lost connection is made again after a second, then two, up to
- * 30, for as long as it takes. What would be the same again (not
- * logged in, not allowed, not there) is thrown as a {@link StopError}. Leaving the loop closes it.
+ * The receipt now and at each phase, each once, up to the final one, and all of one run. A lost
+ * connection is made again after a second, then two, up to 30, for as long as it takes. What would be
+ * the same again (not logged in, not allowed, not there) is thrown as a {@link StopError}. Leaving
+ * the loop closes it.
  *
  * @category functions
  * @since 0.1.0
@@ -86,9 +86,7 @@ export const stopEvents = (options: StopOptions): StopEvents => {
 
 async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
   const { timeout = 45_000 } = options
-  let known: string | undefined
-  let { runId } = options
-  let [base, pause] = [1000, 1000]
+  let [base, pause, target, known] = [1000, 1000, options, ""]
   try {
     while (!all.signal.aborted) {
       const line = openLine(all.signal)
@@ -98,15 +96,12 @@ async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
       }
       try {
         onSign()
-        const response = await within(
-          line.signal,
-          send({ ...options, runId }, "/events", {}, line.signal)
-        )
+        const response = await within(line.signal, send(target, "/events", {}, line.signal))
         for await (const text of messagesOf(response, line.signal, onSign)) {
           const receipt = receiptOf(parse(text))
           if (receipt === undefined) throw unexpected(response)
           // Whoever comes back means the run that was told of, not one begun since.
-          runId ??= receipt.runId
+          target = { ...options, runId: target.runId ?? receipt.runId }
           // Whoever thinks about a receipt is not a server that is silent.
           line.limit()
           if (text !== known) yield receipt
