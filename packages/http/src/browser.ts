@@ -85,13 +85,12 @@ export const stopEvents = (options: StopOptions): StopEvents => {
 }
 
 async function* follow(options: StopOptions, all: ReturnType<typeof openLine>) {
-  const { timeout = 45_000 } = options
   let [base, pause, target, known] = [1000, 1000, options, ""]
   try {
     while (!all.signal.aborted) {
       const line = openLine(all.signal)
       const onSign = (stated = base) => {
-        line.limit(timeout)
+        line.limit(options.timeout ?? 45_000)
         base = stated
       }
       try {
