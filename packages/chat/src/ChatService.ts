@@ -102,7 +102,8 @@ export class ChatService extends Context.Service<
 
     /**
      * The same for what need not be stored at once: it is tried now, an outage is no failure, and
-     * what could not be stored goes with the next write, at the latest with the last one.
+     * what could not be stored goes with the next write, at the latest with the last one. After a
+     * stop a refusal is no failure either: whoever stopped the run may have deleted the message.
      */
     readonly saveAssistantMessage: (
       change: AssistantChange
@@ -110,7 +111,8 @@ export class ChatService extends Context.Service<
 
     /**
      * Makes the next message of the same turn, and goes on to it. A stop of an earlier one still
-     * counts. Fails with `AlreadyStopped`, and makes nothing, once the run is cancelled.
+     * counts. Fails with `AlreadyStopped`, and makes nothing, once the run is cancelled. A message
+     * that an outage leaves in doubt is not gone on to, and completed at the end if it is there.
      */
     readonly createAssistantMessage: (
       message?: NewAssistantMessage
@@ -118,8 +120,9 @@ export class ChatService extends Context.Service<
 
     /**
      * Lets the model speak, and stores its words as they come, after those that the message has.
-     * At a stop it ends with what there is, and closes the model's connection. It never sets
-     * `completedAt`. Tool calls are answered, not run: `AgentLoop` runs them.
+     * At a stop it ends with what there is, and closes the model's connection. An outage of the texts
+     * is no failure; a message that is not this run's any more ends it, unless it is stopped anyway.
+     * It never sets `completedAt`. Tool calls are answered, not run: `AgentLoop` runs them.
      */
     readonly streamComplete: <Tools extends Record<string, Tool.Any> = {}>(
       options: StreamCompleteOptions<Tools>
@@ -130,9 +133,10 @@ export class ChatService extends Context.Service<
     >
 
     /**
-     * Ends the turn: runs what is to follow the answer, then sets `completedAt`, once. After a stop
-     * nothing of it runs, and a stop meanwhile interrupts it: then the answer is `None`, and the end
-     * of the run sets `completedAt`.
+     * Ends the turn: runs what is to follow the answer, then sets `completedAt`, once, trying again
+     * through an outage for `finalWriteTimeout`. After a stop nothing of it runs, and a stop meanwhile
+     * interrupts it: then the answer is `None`, and the end of the run sets `completedAt`. Of a
+     * message that is complete it runs nothing and fails with the reason `AlreadyCompleted`.
      */
     readonly complete: <A, E, R>(
       postProcessing: Effect.Effect<A, E, R>
@@ -143,7 +147,7 @@ export class ChatService extends Context.Service<
   static readonly layer = (
     options: ChatServiceOptions
   ): Layer.Layer<ChatService | CancellationWatcher, never, MessageRepo | MessageContent> =>
-    Layer.effectContext(makeRun(options))
+    Layer.effectContext(Effect.suspend(() => makeRun(options)))
 
   /** The same for a run that is watched already, as a child run is. */
   static readonly layerWatched = (
@@ -151,39 +155,59 @@ export class ChatService extends Context.Service<
   ): Layer.Layer<ChatService, never, CancellationWatcher | MessageContent> =>
     Layer.effect(
       this,
-      Effect.gen(function* () {
-        const watcher = yield* CancellationWatcher
-        const { finish, service } = yield* make(watcher, options)
-        yield* Effect.addFinalizer(() => finish)
-        return service
-      })
+      Effect.suspend(() => makeWatched(options))
     )
 }
 
+interface WritingSettings {
+  readonly saveInterval: Duration.Duration
+  readonly writeTimeout: Duration.Duration
+  readonly finalWriteTimeout: Duration.Duration
+  readonly deadline: Duration.Duration | undefined
+}
+
+const settingsOf = ({
+  deadline,
+  finalWriteTimeout = "30 seconds",
+  saveInterval = "1 second",
+  writeTimeout = "5 seconds"
+}: WritingOptions): Effect.Effect<WritingSettings> =>
+  Effect.all({
+    saveInterval: Setting.positive("saveInterval", saveInterval),
+    writeTimeout: Setting.positive("writeTimeout", writeTimeout),
+    finalWriteTimeout: Setting.positive("finalWriteTimeout", finalWriteTimeout),
+    deadline: deadline === undefined ? Effect.undefined : Setting.positive("deadline", deadline)
+  })
+
 const make = Effect.fnUntraced(function* (
   watcher: CancellationWatcher["Service"],
-  options: WritingOptions
+  { finalWriteTimeout, saveInterval, writeTimeout }: WritingSettings
 ) {
-  const saveInterval = yield* Setting.positive("saveInterval", options.saveInterval ?? "1 second")
-  const writeTimeout = yield* Setting.positive("writeTimeout", options.writeTimeout ?? "5 seconds")
-  const finalWriteTimeout = yield* Setting.positive(
-    "finalWriteTimeout",
-    options.finalWriteTimeout ?? "30 seconds"
-  )
-  if (options.deadline !== undefined) {
-    const deadline = yield* Setting.positive("deadline", options.deadline)
-    yield* Effect.forkScoped(Effect.andThen(Effect.sleep(deadline), watcher.cancel("deadline")))
-  }
   const content = yield* MessageContent
   const { ref, runId: writer } = yield* watcher.run
-  const segments = yield* makeSegments({ content, ref, writer, writeTimeout, finalWriteTimeout })
+  const { isCancelled } = watcher
+  const segments = makeSegments({
+    content,
+    ref,
+    writer,
+    isCancelled,
+    writeTimeout,
+    finalWriteTimeout
+  })
+
+  const refuseStopped = Effect.gen(function* () {
+    if (yield* isCancelled) {
+      return yield* new AlreadyStopped({ event: yield* watcher.cancellation })
+    }
+  })
 
   const createAssistantMessage = Effect.fn("ChatService.createAssistantMessage")(
     function* (message: NewAssistantMessage = {}) {
-      if (yield* watcher.isCancelled) {
-        return yield* new AlreadyStopped({ event: yield* watcher.cancellation })
-      }
+      yield* refuseStopped
       const { messageId = MessageId.make(globalThis.crypto.randomUUID()), ...fields } = message
+      yield* segments.leave
+      // A stop may have come while the store took its time.
+      yield* refuseStopped
       const made = yield* segments.next(messageId, fields)
       yield* watcher.retarget(messageId)
       return made
@@ -195,17 +219,19 @@ const make = Effect.fnUntraced(function* (
   const complete = Effect.fn("ChatService.complete")(function* <A, E, R>(
     postProcessing: Effect.Effect<A, E, R>
   ) {
+    yield* segments.refuseCompleted
     const result = yield* watcher.runWithCancellation(postProcessing)
-    if (Option.isNone(result) || (yield* watcher.isCancelled)) return Option.none<A>()
-    yield* segments.complete
-    return result
+    if (Option.isNone(result)) return result
+    // A stop ends the attempts, not a write under way.
+    yield* Effect.raceFirst(Effect.asVoid(watcher.cancellation), segments.complete)
+    return (yield* isCancelled) ? Option.none<A>() : result
   })
 
   const service = ChatService.of({
     cancellation: watcher,
-    text: Effect.sync(() => segments.current().text),
+    text: Effect.sync(() => segments.current().held.text ?? ""),
     modifyAssistantMessage: Effect.fn("ChatService.modifyAssistantMessage")(
-      (change: AssistantChange) => segments.write(segments.current(), change)
+      (change: AssistantChange) => Effect.suspend(() => segments.write(segments.current(), change))
     ),
     saveAssistantMessage: Effect.fn("ChatService.saveAssistantMessage")((change: AssistantChange) =>
       Effect.suspend(() => {
@@ -221,23 +247,40 @@ const make = Effect.fnUntraced(function* (
   return { service, finish: segments.finish }
 })
 
-// The run has a scope of its own inside, so that it ends after the last write, and as failed if that
-// write is lost.
-const makeRun = Effect.fnUntraced(function* (options: ChatServiceOptions) {
-  const run = yield* Scope.make()
-  return yield* Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      let finish: Effect.Effect<void> = Effect.void
-      yield* Effect.addFinalizer((exit) =>
-        Effect.flatMap(Effect.exit(finish), (finished) =>
-          Effect.andThen(Scope.close(run, Exit.isFailure(finished) ? finished : exit), finished)
-        )
+const keepDeadline = (
+  watcher: CancellationWatcher["Service"],
+  { deadline }: WritingSettings
+): Effect.Effect<void, never, Scope.Scope> =>
+  deadline === undefined
+    ? Effect.void
+    : Effect.asVoid(
+        Effect.forkScoped(Effect.andThen(Effect.sleep(deadline), watcher.cancel("deadline")))
       )
-      const context = yield* restore(Layer.buildWithScope(CancellationWatcher.layer(options), run))
-      const watcher = Context.get(context, CancellationWatcher)
-      const made = yield* restore(make(watcher, options))
-      finish = made.finish
-      return Context.add(context, ChatService, made.service)
-    })
+
+// The run has a scope of its own inside, so that it ends after the last write, and as failed if that
+// write is lost. Begun, it is whole, so that there is a last write; the deadline ends before that.
+const makeRun = Effect.fnUntraced(function* (options: ChatServiceOptions) {
+  const settings = yield* settingsOf(options)
+  const run = yield* Scope.make()
+  let finish: Effect.Effect<void> = Effect.void
+  yield* Effect.addFinalizer((exit) =>
+    Effect.flatMap(Effect.exit(finish), (finished) =>
+      Effect.andThen(Scope.close(run, Exit.isFailure(finished) ? finished : exit), finished)
+    )
   )
-})
+  const context = yield* Layer.buildWithScope(CancellationWatcher.layer(options), run)
+  const watcher = Context.get(context, CancellationWatcher)
+  const made = yield* make(watcher, settings)
+  finish = made.finish
+  yield* keepDeadline(watcher, settings)
+  return Context.add(context, ChatService, made.service)
+}, Effect.uninterruptible)
+
+const makeWatched = Effect.fnUntraced(function* (options: WritingOptions) {
+  const settings = yield* settingsOf(options)
+  const watcher = yield* CancellationWatcher
+  const { finish, service } = yield* make(watcher, settings)
+  yield* Effect.addFinalizer(() => finish)
+  yield* keepDeadline(watcher, settings)
+  return service
+}, Effect.uninterruptible)

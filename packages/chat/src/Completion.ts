@@ -35,7 +35,10 @@ export interface StreamCompleteOptions<Tools extends Record<string, Tool.Any>> {
   readonly toolChoice?:
     | LanguageModel.ToolChoice<{ [Name in keyof Tools]: Tools[Name]["name"] }[keyof Tools]>
     | undefined
-  /** Told at each word what the message shows now, for those who look at it being written. */
+  /**
+   * Told at each word what the message shows now, for those who look at it being written. It is
+   * waited for, so let it be quick; a stop interrupts it.
+   */
   readonly onText?: ((text: string) => Effect.Effect<void>) | undefined
 }
 

@@ -6,7 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { ContentUnavailable, MessageContentError } from "effect-cancellation"
 
-/** Answers within the limit, or fails as unavailable. An interrupt from outside ends the call too. */
+/**
+ * Answers within the limit, or fails as unavailable. An interrupt from outside ends the call too, and
+ * waits for its end, at most as long again.
+ */
 export const within = <A>(
   limit: Duration.Duration,
   operation: string,
@@ -24,7 +27,10 @@ export const within = <A>(
         Effect.interruptible(Fiber.join(fiber)),
         Effect.interruptible(tooLate)
       )
-      return Effect.onInterrupt(restore(raced), () => Fiber.interrupt(fiber))
+      return Effect.onInterrupt(restore(raced), () => {
+        fiber.interruptUnsafe()
+        return Effect.timeoutOption(Fiber.await(fiber), limit)
+      })
     })
   )
 

@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
 import * as Stream from "effect/Stream"
 import { AiError, LanguageModel, type Response, type Tool, Toolkit } from "effect/ai"
 import type { CancellationWatcher } from "effect-cancellation"
@@ -26,7 +27,8 @@ export const makeStreamComplete = ({
     options: StreamCompleteOptions<Tools>
   ) {
     const segment = segments.current()
-    const before = segment.text === "" ? "" : `${segment.text}\n\n`
+    const shown = segment.held.text ?? ""
+    const before = shown === "" ? "" : `${shown}\n\n`
     const parts: Array<Response.AnyPart> = []
     const toolCalls: Array<ToolCall> = []
     let text = ""
@@ -34,29 +36,16 @@ export const makeStreamComplete = ({
 
     const take = (part: Response.AnyPart): Effect.Effect<void, AiError.AiError> => {
       parts.push(part)
-      switch (part.type) {
-        case "text-delta": {
-          if (part.delta === "") return Effect.void
-          text += part.delta
-          segment.streamed = true
-          segments.put(segment, { text: before + text })
-          return options.onText?.(segment.text) ?? Effect.void
-        }
-        case "tool-call": {
-          if (part.providerExecuted !== true) {
-            toolCalls.push({ id: part.id, name: part.name, params: part.params })
-          }
-          return Effect.void
-        }
-        case "finish": {
-          finish = part
-          return Effect.void
-        }
-        case "error":
-          return Effect.fail(brokenOff(part.error))
-        default:
-          return Effect.void
+      if (part.type === "error") return Effect.fail(brokenOff(part.error))
+      if (part.type === "finish") finish = part
+      if (part.type === "tool-call" && !part.providerExecuted) {
+        toolCalls.push({ id: part.id, name: part.name, params: part.params })
       }
+      if (part.type !== "text-delta" || part.delta === "") return Effect.void
+      text += part.delta
+      segment.streamed = true
+      segments.put(segment, { text: before + text })
+      return options.onText?.(before + text) ?? Effect.void
     }
 
     yield* LanguageModel.streamText({
@@ -68,6 +57,8 @@ export const makeStreamComplete = ({
     }).pipe(
       watcher.streamWithCancellation(),
       Stream.runForEach(take),
+      // The stream is cut also while its reader is busy; this ends the reader.
+      watcher.runWithCancellation(),
       Effect.raceFirst(keepSaving(segment)),
       // What came is kept however it ends; why it ended is what the caller is to hear.
       Effect.onError(() => Effect.ignore(segments.save(segment)))
@@ -78,7 +69,7 @@ export const makeStreamComplete = ({
       segments.put(segment, { setStoppedStreamingAt: true })
     }
     yield* segments.save(segment)
-    return {
+    const completion: Completion = {
       text,
       parts,
       toolCalls,
@@ -86,7 +77,8 @@ export const makeStreamComplete = ({
       finishReason: finish?.reason,
       stoppedByUser: cancellation?.request.reason === "user",
       cancellation
-    } satisfies Completion as Completion
+    }
+    return completion
   })
 }
 
@@ -103,6 +95,6 @@ const brokenOff = (error: unknown) =>
         module: "ChatService",
         method: "streamComplete",
         reason: new AiError.UnknownError({
-          description: `The provider broke its answer off: ${error instanceof Error ? error.message : JSON.stringify(error)}`
+          description: `The provider broke its answer off: ${error instanceof Error ? error.message : Formatter.format(error)}`
         })
       })
