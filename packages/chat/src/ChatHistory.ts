@@ -10,58 +10,40 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Prompt, type Response } from "effect/ai"
 import type { Message } from "effect-cancellation"
+import { validAfter } from "./internal/validHistory.ts"
 
 /**
- * The messages of one answer of a model and of the tools it called.
+ * The messages of one answer of a model and of the tools it called, as `valid` makes them.
  *
- * What says nothing is left out: an empty text, thoughts that nothing follows, a call that the provider
- * ran itself and that was cut short.
+ * `before` is what was said before: the ids of its calls are not used again.
  *
  * @category combinators
  * @since 0.1.0
  */
 export const ofResponse = (
   parts: ReadonlyArray<Response.AnyPart>,
-  results: ReadonlyArray<Prompt.ToolResultPart>
-): ReadonlyArray<Prompt.Message> => {
-  const said = Prompt.fromResponseParts(parts).content
-  return valid([
-    ...said,
-    ...(results.length === 0 ? [] : [Prompt.makeMessage("tool", { content: [...results] })])
+  results: ReadonlyArray<Prompt.ToolResultPart>,
+  before: ReadonlyArray<Prompt.Message> = []
+): ReadonlyArray<Prompt.Message> =>
+  validAfter(before, [
+    ...Prompt.fromResponseParts(parts).content,
+    Prompt.makeMessage("tool", { content: results })
   ])
-}
 
 /**
- * Makes any history one that providers accept: what says nothing is left out, and a call without a
- * result gets one that says that it was cut short.
+ * Makes any history one that providers accept.
+ *
+ * What says nothing is left out: an empty text, thoughts that nothing follows, a call that the provider
+ * ran itself and that was cut short, a question for approval. A call without a result gets one that
+ * says that it was cut short; a result without a call goes. Ids that are used twice, and ids and names
+ * of tools with letters that not all providers take, are changed; parameters become an object, and
+ * parameters and results plain JSON.
  *
  * @category combinators
  * @since 0.1.0
  */
-export const valid = (messages: ReadonlyArray<Prompt.Message>): ReadonlyArray<Prompt.Message> => {
-  const answered: Array<Prompt.Message> = []
-  for (let index = 0; index < messages.length; index++) {
-    const message = messages[index]
-    if (message === undefined) break
-    if (message.role !== "assistant") {
-      // One that answers no call is an answer to nothing.
-      if (message.role !== "tool") answered.push(message)
-      continue
-    }
-    const tidied = tidy(message)
-    if (tidied === undefined) continue
-    answered.push(tidied)
-    const results: Array<Prompt.ToolMessagePart> = []
-    for (let next = messages[index + 1]; next?.role === "tool"; next = messages[index + 1]) {
-      results.push(...next.content)
-      index++
-    }
-    const calls = tidied.content.filter(isOwnCall)
-    const content = calls.map((call) => results.find(isResultOf(call)) ?? cutShort(call))
-    if (content.length > 0) answered.push(Prompt.makeMessage("tool", { content }))
-  }
-  return answered
-}
+export const valid = (messages: ReadonlyArray<Prompt.Message>): ReadonlyArray<Prompt.Message> =>
+  validAfter([], messages)
 
 /**
  * The history of a chat, oldest first: of a person's message its text, of an answer its turn if one
@@ -94,12 +76,13 @@ export const fromMessages = Effect.fnUntraced(function* (
 })
 
 /**
- * A turn as JSON, to be stored with its message.
+ * A turn as JSON, to be stored with its message; it is made `valid`.
  *
  * @category codecs
  * @since 0.1.0
  */
-export const encode = (messages: ReadonlyArray<Prompt.Message>): Schema.Json => encodeTurn(messages)
+export const encode = (messages: ReadonlyArray<Prompt.Message>): Schema.Json =>
+  encodeTurn(valid(messages))
 
 /**
  * Reads what `encode` made.
@@ -124,43 +107,4 @@ const textOf = ({ role, text }: Message): ReadonlyArray<Prompt.Message> => {
       ? Prompt.makeMessage("user", { content })
       : Prompt.makeMessage("assistant", { content })
   ]
-}
-
-const isOwnCall = (part: Prompt.AssistantMessagePart): part is Prompt.ToolCallPart =>
-  part.type === "tool-call" && !part.providerExecuted
-
-const isResultOf =
-  (call: Prompt.ToolCallPart) =>
-  (part: Prompt.ToolMessagePart): part is Prompt.ToolResultPart =>
-    part.type === "tool-result" && part.id === call.id
-
-const cutShort = ({ id, name }: Prompt.ToolCallPart) =>
-  Prompt.toolResultPart({
-    id,
-    name,
-    isFailure: true,
-    result: {
-      type: "execution-interrupted",
-      reason: "This call was cut short. Whether it had an effect is not known."
-    },
-    providerExecuted: false
-  })
-
-const tidy = (message: Prompt.AssistantMessage): Prompt.AssistantMessage | undefined => {
-  const { content } = message
-  const resultIds = new Set(
-    content.flatMap((part) => (part.type === "tool-result" ? [part.id] : []))
-  )
-  const says = content.filter(
-    (part) =>
-      (part.type !== "text" || part.text.trim() !== "") &&
-      (part.type !== "tool-call" || !part.providerExecuted || resultIds.has(part.id))
-  )
-  const last = says.findLastIndex((part) => part.type !== "reasoning")
-  return last === -1
-    ? undefined
-    : Prompt.makeMessage("assistant", {
-        content: says.slice(0, last + 1),
-        options: message.options
-      })
 }
