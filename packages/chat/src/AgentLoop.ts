@@ -10,14 +10,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Types from "effect/Types"
-import {
-  type AiError,
-  type LanguageModel,
-  Prompt,
-  type Response,
-  type Tool,
-  Toolkit
-} from "effect/ai"
+import { type AiError, type LanguageModel, Prompt, type Tool, Toolkit } from "effect/ai"
 import { type MessageContentError, Setting } from "effect-cancellation"
 import { AgentEvent } from "./AgentEvent.ts"
 import type { AgentResult, AgentWork, UnderWay } from "./AgentResult.ts"
@@ -25,9 +18,9 @@ import type { AssistantChange } from "./AssistantMessage.ts"
 import * as ChatHistory from "./ChatHistory.ts"
 import { ChatService } from "./ChatService.ts"
 import type { Completion, ToolCall } from "./Completion.ts"
-import { refusedResult } from "./internal/stoppedResult.ts"
-import { type Answered, endedCall, notStarted, runCalls } from "./internal/toolCalls.ts"
+import { type Answered, cutOff, endedCall, notStarted, runCalls } from "./internal/toolCalls.ts"
 import { addUsage } from "./internal/usage.ts"
+import { validAfter } from "./internal/validHistory.ts"
 
 /**
  * What an agent is given.
@@ -46,7 +39,10 @@ export interface AgentLoopOptions<Tools extends Record<string, Tool.Any>, E = ne
     | Toolkit.WithHandler<Tools>
     | Effect.Effect<Toolkit.WithHandler<Tools>, E, R>
     | undefined
-  /** Whether the model may, or must, use tools. Default `auto`. */
+  /**
+   * Whether the model may, or must, use tools. Default `auto`. A must is one of the first step: a
+   * model that must always use tools could never answer.
+   */
   readonly toolChoice?:
     | LanguageModel.ToolChoice<{ [Name in keyof Tools]: Tools[Name]["name"] }[keyof Tools]>
     | undefined
@@ -62,8 +58,10 @@ export interface AgentLoopOptions<Tools extends Record<string, Tool.Any>, E = ne
     | ((call: ToolCall, history: ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>)
     | undefined
   /**
-   * What is to be stored of the turn, after each step and at a stop: `messages` as in the result, which
-   * `ChatHistory.encode` makes JSON of. Default: only the text is stored.
+   * What is to be stored of the turn: `messages` as in the result, which `ChatHistory.encode` makes
+   * JSON of. Asked after each step, at a stop, when tools fail or are interrupted, and before tools
+   * begin: then each call has a result that says that it may have had an effect, which is what the
+   * next turn hears if the process is killed meanwhile. Default: only the text is stored.
    */
   readonly save?: ((messages: ReadonlyArray<Prompt.Message>) => AssistantChange) | undefined
   /** Told what happens while it happens. It is waited for, so let it be quick. */
@@ -118,23 +116,37 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
   const watcher = chat.cancellation
   const toolkit = yield* withHandlers(options.toolkit)
   const runner = { watcher, toolkit, concurrency, approve, observe }
-  const prompt = Prompt.make(options.prompt)
   const onText = observe && ((text: string) => observe(AgentEvent.Text({ text })))
 
+  // Valid also because effect/ai would run what is approved in it by itself, whatever the stop says.
+  const asked = ChatHistory.valid(Prompt.make(options.prompt).content)
+  let done: ReadonlyArray<Prompt.Message> = []
+  // What the model has said and is to go on with, as it said it.
+  let open: ReadonlyArray<Prompt.Message> = []
   let work: AgentWork = { text: "", messages: [], usage: undefined, iterations: 0 }
-  const history = () => [...prompt.content, ...work.messages]
-  const add = (said: Completion, answers: ReadonlyArray<Answered>) => {
-    const step = ChatHistory.ofResponse(
-      said.parts,
-      answers.map(({ result }) => result)
-    )
+
+  const history = () => [
+    ...asked,
+    ...done,
+    ...validAfter([...asked, ...done], open, { goesOn: true })
+  ]
+  const record = (answers: ReadonlyArray<Answered>) => {
+    const results = Prompt.makeMessage("tool", { content: answers.map(({ result }) => result) })
     work = {
-      text: [work.text, said.text].filter((text) => text !== "").join("\n\n"),
-      messages: [...work.messages, ...step],
-      usage: addUsage(work.usage, said.usage),
-      iterations: work.iterations + 1
+      ...work,
+      messages: [...done, ...validAfter([...asked, ...done], [...open, results])]
     }
     return chat.saveAssistantMessage(options.save?.(work.messages) ?? {})
+  }
+  const answered = (said: Completion, before: ReadonlyArray<Prompt.Message>) => {
+    const { finishReason, toolCalls } = said
+    if (toolCalls.length === 0) return Effect.succeed([])
+    if (isCutOff(said)) return cutOff(runner, toolCalls, finishReason ?? "unknown")
+    // Before they begin: a process that is killed now must not have paid without knowing.
+    return Effect.andThen(
+      record([]),
+      runCalls(runner, toolCalls, before, (answers) => Effect.ignore(record(answers)))
+    )
   }
   const stopped = (underWay: UnderWay) =>
     Effect.map(watcher.cancellation, (event): AgentResult => ({
@@ -148,24 +160,34 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
   while (work.iterations < maxIterations) {
     if (yield* watcher.check) return yield* stopped({ _tag: "Nothing" })
 
+    const before = history()
     const said = yield* chat.streamComplete<Tools>({
-      prompt: Prompt.fromMessages(history()),
+      prompt: Prompt.fromMessages(before),
       toolkit,
-      toolChoice: options.toolChoice,
+      toolChoice: work.iterations === 0 ? options.toolChoice : unforced(options.toolChoice),
       onText
     })
+    open = [...open, ...Prompt.fromResponseParts(said.parts).content]
+    work = {
+      text: [work.text, said.text].filter((text) => text !== "").join("\n\n"),
+      messages: work.messages,
+      usage: addUsage(work.usage, said.usage),
+      iterations: work.iterations + 1
+    }
     if (said.cancellation !== undefined) {
-      yield* add(said, yield* notStarted(runner, said.toolCalls))
+      yield* record(yield* notStarted(runner, said.toolCalls))
       return yield* stopped({ _tag: "Model" })
     }
 
-    const answers = isCutOff(said)
-      ? said.toolCalls.map(cutOff(said.finishReason))
-      : yield* runCalls(runner, said.toolCalls, history())
-    yield* add(said, answers)
+    const answers = yield* answered(said, before)
+    yield* record(answers)
+    if (said.finishReason !== "pause" || answers.length > 0) {
+      done = work.messages
+      open = []
+    }
     if (yield* watcher.isCancelled) {
       return yield* stopped(
-        answers.length === 0
+        answers.every(({ end }) => end === "finished")
           ? { _tag: "Nothing" }
           : { _tag: "Tools", calls: answers.map(endedCall) }
       )
@@ -186,18 +208,14 @@ const withHandlers = <Tools extends Record<string, Tool.Any>, E, R>(
     : Effect.succeed(toolkit)
 }
 
-// The answer broke off at a limit, so nobody knows whether the model meant its calls as they stand.
 const isCutOff = ({ finishReason }: Completion): boolean =>
   finishReason !== "stop" && finishReason !== "tool-calls" && finishReason !== "pause"
 
-const cutOff =
-  (finishReason: Response.FinishReason | undefined) =>
-  (call: ToolCall): Answered => ({
-    call,
-    end: "finished",
-    result: refusedResult(
-      call,
-      "execution-interrupted",
-      `This call was not begun: the answer broke off (${finishReason ?? "unknown"}).`
-    )
-  })
+const unforced = <Name extends string>(
+  choice: LanguageModel.ToolChoice<Name> | undefined
+): LanguageModel.ToolChoice<Name> | undefined => {
+  if (choice === undefined || choice === "none") return choice
+  return typeof choice === "object" && "oneOf" in choice
+    ? { mode: "auto", oneOf: choice.oneOf }
+    : "auto"
+}

@@ -31,30 +31,61 @@ export interface ToolRunner<Tools extends Record<string, Tool.Any>> {
   readonly observe: ((event: AgentEvent) => Effect.Effect<void>) | undefined
 }
 
-/** Runs all calls of one answer; those that a stop keeps from beginning are answered too. */
+/**
+ * Runs all calls of one answer; those that a stop keeps from beginning are answered too. Should one
+ * fail, or the fiber be interrupted, `onBroken` is given the answers that there are.
+ */
 export const runCalls = <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
   calls: ReadonlyArray<ToolCall>,
-  history: ReadonlyArray<Prompt.Message>
+  history: ReadonlyArray<Prompt.Message>,
+  onBroken: (answers: ReadonlyArray<Answered>) => Effect.Effect<void>
 ): Effect.Effect<
   ReadonlyArray<Answered>,
   Tool.HandlerError<Tools[keyof Tools]> | AiError.AiError,
   Tool.HandlerServices<Tools[keyof Tools]>
 > =>
-  Effect.forEach(
-    calls,
-    (call) => Effect.tap(runOne(runner, call, history), (answered) => tell(runner, answered)),
-    { concurrency: runner.concurrency ?? "unbounded" }
-  )
+  Effect.suspend(() => {
+    const answers = new Map<ToolCall, Answered>()
+    const answer = (answered: Answered) => {
+      answers.set(answered.call, answered)
+      return answered
+    }
+    return Effect.forEach(
+      calls,
+      (call) =>
+        runOne(runner, call, history, answer).pipe(
+          Effect.map(answer),
+          Effect.tap((answered) => tell(runner, answered))
+        ),
+      { concurrency: runner.concurrency ?? "unbounded" }
+    ).pipe(
+      Effect.onError(() =>
+        Effect.suspend(() => onBroken(calls.flatMap((call) => answers.get(call) ?? [])))
+      )
+    )
+  })
 
 /** Of calls that came too late to be begun. */
 export const notStarted = (
-  { watcher }: Pick<ToolRunner<{}>, "watcher">,
+  runner: Pick<ToolRunner<{}>, "watcher" | "observe">,
   calls: ReadonlyArray<ToolCall>
 ): Effect.Effect<ReadonlyArray<Answered>> =>
-  Effect.map(watcher.cancellation, (event) =>
-    calls.map((call) => ({ call, end: "notStarted", result: stoppedResult(call, event, false) }))
+  Effect.forEach(calls, (call) =>
+    Effect.tap(stopped(runner.watcher, call, false), (answered) => tell(runner, answered))
   )
+
+/** Of calls of an answer that broke off at a limit: nobody knows whether they were meant so. */
+export const cutOff = (
+  runner: Pick<ToolRunner<{}>, "observe">,
+  calls: ReadonlyArray<ToolCall>,
+  finishReason: string
+): Effect.Effect<ReadonlyArray<Answered>> =>
+  Effect.forEach(calls, (call) => {
+    const reason = `This call was not begun: the answer broke off (${finishReason}).`
+    const answered = finished(call, refusedResult(call, "execution-interrupted", reason))
+    return Effect.as(tell(runner, answered), answered)
+  })
 
 /** As observers and results show it. */
 export const endedCall = ({ call, end, result }: Answered): EndedCall => ({
@@ -70,12 +101,15 @@ const tell = ({ observe }: Pick<ToolRunner<{}>, "observe">, answered: Answered) 
 const runOne = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
   call: ToolCall,
-  history: ReadonlyArray<Prompt.Message>
+  history: ReadonlyArray<Prompt.Message>,
+  answer: (answered: Answered) => Answered
 ) {
   const { toolkit, watcher } = runner
   const tool = toolOf(toolkit, call.name)
   if (tool === undefined) {
-    const names = Object.keys(toolkit.tools).join(", ")
+    const names = Object.keys(toolkit.tools)
+      .filter((name) => toolOf(toolkit, name) !== undefined)
+      .join(", ")
     const reason = `There is no tool ${JSON.stringify(call.name)}; there are: ${names || "none"}.`
     return finished(call, refusedResult(call, "execution-interrupted", reason))
   }
@@ -91,15 +125,18 @@ const runOne = Effect.fnUntraced(function* <Tools extends Record<string, Tool.An
     return yield* stopped(watcher, call, false)
   }
   return yield* Context.get(tool.annotations, Uncancellable)
-    ? ranToItsEnd(runner, call)
+    ? runToItsEnd(runner, call, answer)
     : runUntilStopped(runner, call)
 })
 
+// Tools of the provider's own have no handler here.
 const toolOf = <Tools extends Record<string, Tool.Any>>(
   { tools }: Toolkit.WithHandler<Tools>,
   name: string
-): Tools[keyof Tools] | undefined =>
-  Object.hasOwn(tools, name) ? tools[name as keyof Tools] : undefined
+): Tools[keyof Tools] | undefined => {
+  const tool = Object.hasOwn(tools, name) ? tools[name as keyof Tools] : undefined
+  return Tool.isProviderDefined(tool) && !tool.requiresHandler ? undefined : tool
+}
 
 const runUntilStopped = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
@@ -116,17 +153,26 @@ const runUntilStopped = Effect.fnUntraced(function* <Tools extends Record<string
     : yield* stopped(runner.watcher, call, began)
 })
 
-const ranToItsEnd = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
+const runToItsEnd = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
-  call: ToolCall
+  call: ToolCall,
+  answer: (answered: Answered) => Answered
 ) {
-  const result = yield* Effect.uninterruptible(handled(runner, call))
-  if (!(yield* runner.watcher.isCancelled)) return finished(call, result)
-  yield* Effect.logInfo(
-    `The tool ${call.name} (call ${call.id}) is uncancellable and ran to its end after the stop`
+  const { end, result } = yield* handled(runner, call).pipe(
+    Effect.flatMap((result) =>
+      Effect.map(runner.watcher.isCancelled, (isLate) =>
+        answer({ call, end: isLate ? "ranOn" : "finished", result })
+      )
+    ),
+    Effect.uninterruptible,
+    Effect.onInterrupt(() => logRanOn(call, "an interrupt"))
   )
-  return { call, end: "ranOn", result } satisfies Answered as Answered
+  if (end === "ranOn") yield* logRanOn(call, "the stop")
+  return { call, end, result }
 })
+
+const logRanOn = ({ id, name }: ToolCall, why: string) =>
+  Effect.logInfo(`The tool ${name} (call ${id}) is uncancellable: it ran to its end through ${why}`)
 
 const finished = (call: ToolCall, result: Prompt.ToolResultPart): Answered => ({
   call,
@@ -149,15 +195,15 @@ const handled = <Tools extends Record<string, Tool.Any>>(
   const results = Stream.unwrap(
     toolkit.handle(name, call.params as Tool.ParametersEncoded<Tools[string]>, id)
   )
-  return Effect.andThen(
-    observe?.(AgentEvent.ToolStarted({ call })) ?? Effect.void,
-    Stream.runFold(
-      results,
-      (): Tool.HandlerResult<Tools[string]> | undefined => undefined,
-      (last, result) => (result.preliminary ? last : result)
-    )
-  ).pipe(
-    Effect.map((last) =>
+  const run = Stream.runFold(
+    results,
+    (): Tool.HandlerResult<Tools[string]> | undefined => undefined,
+    (last, result) => (result.preliminary ? last : result)
+  )
+  // At the same time: a stop while an observer takes its time must not come before the tool begins.
+  const told = observe?.(AgentEvent.ToolStarted({ call })) ?? Effect.void
+  return Effect.all([told, run], { concurrency: "unbounded" }).pipe(
+    Effect.map(([, last]) =>
       last === undefined
         ? refusedResult(call, "execution-interrupted", `The tool ${name} ended without a result.`)
         : Prompt.toolResultPart({
