@@ -1,12 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { Fault } from "effect-cancellation-testing"
+import { makeMemoryLimiter } from "../src/internal/memoryLimiter.ts"
 import { openStops, pathsOf, runOf } from "./support/stops.ts"
 
 const rateLimit = { limit: 2, window: "1 hour" } as const
@@ -16,6 +19,11 @@ const runs = ["a", "b", "c"].map((chatId) => runOf({ chatId }))
 const press = (stops: Effect.Success<ReturnType<typeof openStops>>) =>
   Effect.forEach(runs, (run) =>
     Effect.map(stops.send("POST", pathsOf(run).stop, { as: "ada" }), ({ status }) => status)
+  )
+
+const broken = (consume: RateLimiter.RateLimiter["consume"]) =>
+  Effect.map(Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory), (limiter) =>
+    Layer.succeed(RateLimiter.RateLimiter, { ...limiter, consume })
   )
 
 describe("the limit of new stops", () => {
@@ -37,6 +45,34 @@ describe("the limit of new stops", () => {
       yield* other.start(more)
       const response = yield* other.send("POST", pathsOf(more).stop, { as: "ada" })
       assert.strictEqual(response.status, 429)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is asked of all the runs in a chat at once, before they are stopped and elsewhere", () =>
+    Effect.gen(function* () {
+      const all = Array.from({ length: 40 }, (_, index) => runOf({ messageId: `m-${index}` }))
+      const inner = yield* Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory)
+      let asked = 0
+      let complete = yield* Deferred.make<void>()
+      // It answers of none until it was asked of all.
+      const limiter = yield* broken((one) =>
+        Effect.suspend(() => {
+          if (!one.key.startsWith("asked:")) return inner.consume(one)
+          asked += 1
+          if (asked === all.length) Deferred.doneUnsafe(complete, Effect.void)
+          return Effect.andThen(Deferred.await(complete), inner.consume(one))
+        })
+      )
+      // The second server may ask no more, and finds that these were asked before.
+      for (const server of ["one", "other"]) {
+        asked = 0
+        complete = yield* Deferred.make<void>()
+        const stops = yield* openStops({ rateLimit: { limit: 1, window: "1 hour" }, limiter })
+        yield* stops.start(...all)
+        const response = yield* stops.send("POST", pathsOf(runOf()).chat, { as: "ada" })
+        assert.strictEqual(response.status, 202, server)
+        assert.strictEqual(asked, all.length, server)
+      }
     }).pipe(Effect.scoped)
   )
 
@@ -132,11 +168,6 @@ describe("the limit of new stops", () => {
     }).pipe(Effect.scoped)
   )
 
-  const broken = (consume: RateLimiter.RateLimiter["consume"]) =>
-    Effect.map(Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory), (limiter) =>
-      Layer.succeed(RateLimiter.RateLimiter, { ...limiter, consume })
-    )
-
   const away = new RateLimiter.RateLimiterError({
     reason: new RateLimiter.RateLimitStoreError({ message: "away", cause: "away" })
   })
@@ -173,5 +204,30 @@ describe("the limit of new stops", () => {
       assert.strictEqual((yield* Fiber.join(asking)).status, 202)
       assert.isDefined((yield* stops.record(run))?.request)
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("the limit that is kept in memory", () => {
+  it.effect("counts for a window, and keeps nothing of those who have asked nothing since", () =>
+    Effect.gen(function* () {
+      const kept = new Map()
+      const { consume } = makeMemoryLimiter(Duration.minutes(1), kept)
+      const ask = (key: string) =>
+        Effect.map(
+          Effect.result(consume({ key, limit: 2, window: "1 minute", onExceeded: "fail" })),
+          Result.isSuccess
+        )
+      const asking = Effect.forEach(["busy", "busy", "busy", "idle"], ask)
+      assert.deepStrictEqual(yield* asking, [true, true, false, true])
+      for (let nth = 0; nth < 1000; nth++) yield* ask(`once ${nth}`)
+      assert.strictEqual(kept.size, 1002)
+      yield* TestClock.adjust("59 seconds")
+      // Whoever is refused is known as long as one who is not.
+      assert.isFalse(yield* ask("busy"))
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* ask("new"))
+      assert.deepStrictEqual(Array.from(kept.keys()), ["busy", "new"])
+      assert.deepStrictEqual(yield* asking, [true, true, false, true])
+    })
   )
 })

@@ -14,6 +14,7 @@ import { StopPolicy } from "../StopPolicy.ts"
 import { Viewers } from "../Viewers.ts"
 import { eventStream } from "./eventStream.ts"
 import { makeFollowers } from "./followers.ts"
+import { makeMemoryLimiter } from "./memoryLimiter.ts"
 import { hasReached, isFinal, receiptOfRun } from "./receipts.ts"
 import { asEvents, eventId } from "./receiptEvents.ts"
 import { type Stopped, makeStopping } from "./stopping.ts"
@@ -37,7 +38,7 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
   const policy = yield* StopPolicy
   const viewers = yield* Viewers
   const scope = yield* Effect.scope
-  const limiter = yield* rateLimiter
+  const limiter = yield* limiterOf(settings)
   const { ownerOf } = settings
   const visibility = makeVisibility({ repo, policy, ownerOf })
   const limit = makeStopLimit({ ...settings, ...limiter })
@@ -129,17 +130,14 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
 })
 
 // One that is shared by several processes counts for all of them.
-const rateLimiter = Effect.flatMap(
-  Effect.serviceOption(RateLimiter.RateLimiter),
-  Option.match({
-    onSome: (limiter) => Effect.succeed({ limiter, isShared: true }),
-    onNone: () =>
-      Effect.map(
-        Effect.provide(RateLimiter.make, RateLimiter.layerStoreMemory, { local: true }),
-        (limiter) => ({ limiter, isShared: false })
-      )
-  })
-)
+const limiterOf = ({ window }: StopSettings) =>
+  Effect.map(
+    Effect.serviceOption(RateLimiter.RateLimiter),
+    Option.match({
+      onSome: (limiter) => ({ limiter, isShared: true }),
+      onNone: () => ({ limiter: makeMemoryLimiter(window), isShared: false })
+    })
+  )
 
 const answerReceipt = HttpServerResponse.schemaJson(Receipt)
 const answerReceipts = HttpServerResponse.schemaJson(Receipts)

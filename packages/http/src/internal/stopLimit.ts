@@ -41,7 +41,7 @@ interface Asked {
 }
 
 export const makeStopLimit = (options: {
-  readonly limiter: RateLimiter.RateLimiter
+  readonly limiter: Pick<RateLimiter.RateLimiter, "consume">
   /** Whether other processes count with the same limiter. */
   readonly isShared: boolean
   readonly limit: number
@@ -77,13 +77,11 @@ export const makeStopLimit = (options: {
     }
     if (!isShared) return retryAfter === undefined ? undefined : yield* tooMany(retryAfter)
     if (retryAfter === undefined) {
-      return yield* Effect.forEach(keys, (key) => Effect.exit(elsewhere(key, 1)), { discard: true })
+      return yield* Effect.forEach(keys, (key) => Effect.exit(elsewhere(key, 1)), all)
     }
-    for (const key of keys) {
-      const known = yield* Effect.exit(elsewhere(key, 0))
-      if (Exit.isSuccess(known) && known.value.remaining === 0) return
-    }
-    return yield* tooMany(retryAfter)
+    const known = yield* Effect.forEach(keys, (key) => Effect.exit(elsewhere(key, 0)), all)
+    const isKnown = known.some((exit) => Exit.isSuccess(exit) && exit.value.remaining === 0)
+    return isKnown ? undefined : yield* tooMany(retryAfter)
   })
 
   return {
@@ -122,6 +120,9 @@ export const makeStopLimit = (options: {
       })
   }
 }
+
+// At once: the stop is stored after it, and a chat may have many runs.
+const all = { concurrency: "unbounded" } as const
 
 /** In milliseconds. */
 const remembered = 30_000
