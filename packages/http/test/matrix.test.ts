@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { CurrentActor } from "effect-cancellation-http/CurrentActor"
+import { StopPolicy } from "effect-cancellation-http/StopPolicy"
 import { openStops, pathsOf, runOf } from "./support/stops.ts"
 
 // Who asks, and what they are answered: stop the chat, stop the message, read the receipt, follow it.
@@ -12,6 +14,14 @@ const matrix: ReadonlyArray<
   [
     "another of the company",
     "carl",
+    "202 pending",
+    "202 pending",
+    "404 not_found",
+    "404 not_found"
+  ],
+  [
+    "one with another role than an administrator's",
+    "mia",
     "202 pending",
     "202 pending",
     "404 not_found",
@@ -93,6 +103,31 @@ describe("who may do what", () => {
     }
   }
 
+  it.live("takes for administrators whom the application says, and nobody else", () =>
+    Effect.gen(function* () {
+      const roles: Readonly<Record<string, ReadonlyArray<string>>> = {
+        olga: ["owner"],
+        root: ["admin"],
+        mia: ["owners", "own"]
+      }
+      const stops = yield* openStops({
+        policy: StopPolicy.layerOwn({ adminRole: "owner" }),
+        actors: CurrentActor.layer(({ headers }) => {
+          const userId = headers["authorization"]?.slice("Bearer ".length) ?? ""
+          return Effect.succeed({ companyId: "acme", userId, roles: roles[userId] })
+        })
+      })
+      const run = runOf()
+      yield* stops.start(run)
+      for (const who of ["mia", "root", "olga"]) {
+        const response = yield* stops.send("POST", pathsOf(run).stop, { as: who })
+        const { phase } = yield* firstOf(response)
+        assert.strictEqual(phase, who === "olga" ? "requested" : "pending", who)
+      }
+      assert.strictEqual(String((yield* stops.record(run))?.request?.requestedBy), "olga")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("names who stopped it, in the receipt that its user reads", () =>
     Effect.gen(function* () {
       const stops = yield* openStops()
@@ -127,7 +162,7 @@ describe("who may do what", () => {
 const timeless = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "time")
 
 describe("another company's message, and one that is hidden, do not exist", () => {
-  for (const who of ["eve", "ada of globex", "carl"]) {
+  for (const who of ["eve", "ada of globex", "carl", "mia"]) {
     for (const [what, method, path] of routes) {
       it.live(`${who} ${what}: the same answer and the same queries`, () =>
         Effect.gen(function* () {

@@ -26,7 +26,9 @@ export const people: Readonly<Record<string, ActorInput>> = {
   ada: { companyId: "acme", userId: "ada" },
   bob: { companyId: "acme", userId: "bob" },
   carl: { companyId: "acme", userId: "carl" },
-  root: { companyId: "acme", userId: "root", roles: ["admin"] },
+  // no role of these is the administrators', though one's name has theirs in it
+  mia: { companyId: "acme", userId: "mia", roles: ["member", "administered"] },
+  root: { companyId: "acme", userId: "root", roles: ["member", "admin"] },
   eve: { companyId: "globex", userId: "eve" },
   // a namesake, and an administrator elsewhere
   "ada of globex": { companyId: "globex", userId: "ada", roles: ["admin"] }
