@@ -19,7 +19,7 @@ import {
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { CurrentAgent } from "./CurrentAgent.ts"
 import { Forbidden, InternalError, NotFound, NotSupported, Unavailable } from "./Problem.ts"
-import { RequestGuard } from "./RequestGuard.ts"
+import { RequestBody, RequestGuard } from "./RequestGuard.ts"
 
 /**
  * The most runs, changes or leases of one request.
@@ -191,6 +191,8 @@ export class AgentApi extends HttpApiGroup.make("agent")
       })
     )
   )
+  // The last one is asked first.
+  .middleware(RequestBody)
   .middleware(CurrentAgent)
   .middleware(RequestGuard)
   .annotateMerge(

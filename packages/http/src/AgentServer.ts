@@ -12,10 +12,11 @@ import type { MessageStore } from "effect-cancellation"
 import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http-api"
 import { AgentApi } from "./AgentApi.ts"
 import type { CurrentAgent } from "./CurrentAgent.ts"
-import type { RequestGuard } from "./RequestGuard.ts"
+import type { RequestBody, RequestGuard } from "./RequestGuard.ts"
 import { type AgentSettings, makeAgentHandlers } from "./internal/agentHandlers.ts"
 import { countOf, pauseOf, timeOf } from "./internal/settings.ts"
 import { layerGuard } from "./internal/guard.ts"
+import { layerRequestBody } from "./internal/requestBody.ts"
 import type { Further, HasGroup } from "./internal/ownGroup.ts"
 
 /**
@@ -27,6 +28,8 @@ import type { Further, HasGroup } from "./internal/ownGroup.ts"
 export interface AgentServerOptions {
   /** The most bytes of a body that are read. Default 4 MiB; clients then send less at once. */
   readonly maxBody?: number | undefined
+  /** How long a body may take to come. Default 10 seconds. */
+  readonly bodyTimeout?: Duration.Input | undefined
   /** The shortest lease an agent may claim. Default 1 second. */
   readonly minLeaseTtl?: Duration.Input | undefined
   /** The longest lease an agent may claim. Default 10 minutes. */
@@ -84,7 +87,7 @@ export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>
 ): Layer.Layer<
   HttpApiGroup.Service<Id, "agent">,
   never,
-  Required | Further<Groups, "agent", CurrentAgent | RequestGuard>
+  Required | Further<Groups, "agent", CurrentAgent | RequestBody | RequestGuard>
 > =>
   Layer.unwrap(
     Effect.map(settingsOf(options), (settings) =>
@@ -99,14 +102,14 @@ export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>
             .handle("hints", handle.hints)
         )
       ).pipe(
-        Layer.provide(
+        Layer.provide([
           layerGuard({
             allowedOrigins: undefined,
             maxBody: settings.maxBody,
-            bodyTimeout: "10 seconds",
             challenge: "Bearer"
-          })
-        )
+          }),
+          layerRequestBody(settings.bodyTimeout)
+        ])
       )
     )
   )
@@ -158,6 +161,7 @@ const settingsOf = Effect.fnUntraced(function* (
   const maxLeaseTtl = yield* timeOf("maxLeaseTtl", options.maxLeaseTtl ?? "10 minutes")
   return {
     maxBody: yield* countOf("maxBody", options.maxBody ?? 4 * 1024 * 1024),
+    bodyTimeout: yield* timeOf("bodyTimeout", options.bodyTimeout ?? "10 seconds"),
     minLeaseTtl: yield* timeOf("minLeaseTtl", options.minLeaseTtl ?? "1 second", maxLeaseTtl),
     maxLeaseTtl,
     sweepAfter: yield* pauseOf("sweepAfter", options.sweepAfter ?? "30 seconds"),

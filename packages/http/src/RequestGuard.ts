@@ -14,13 +14,25 @@ import {
 } from "./Problem.ts"
 
 /**
- * Refuses requests of other sites, bodies that are no JSON or too large, and what cannot be
- * understood. The server provides it; nobody else has to.
+ * Refuses requests of other sites and bodies that are no JSON, and makes problems of all refusals.
+ * The server provides it; nobody else has to.
  *
  * @category services
  * @since 0.1.0
  */
 export class RequestGuard extends HttpApiMiddleware.Service<RequestGuard>()(
   "effect-cancellation-http/RequestGuard",
-  { error: [InvalidRequest, CrossSite, UnsupportedMediaType, TooLarge, TooSlow, InternalError] }
+  { error: [InvalidRequest, CrossSite, UnsupportedMediaType, InternalError] }
+) {}
+
+/**
+ * Reads the body, once it is known who sends it. One that is empty, too large or does not come is
+ * refused. The server provides it; nobody else has to.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class RequestBody extends HttpApiMiddleware.Service<RequestBody>()(
+  "effect-cancellation-http/RequestBody",
+  { error: [InvalidRequest, TooLarge, TooSlow] }
 ) {}

@@ -24,7 +24,7 @@ import {
   RateLimited,
   Unavailable
 } from "./Problem.ts"
-import { RequestGuard } from "./RequestGuard.ts"
+import { RequestBody, RequestGuard } from "./RequestGuard.ts"
 
 /** An ISO 8601 time in UTC, by the store's clock. */
 const Time = Schema.DateTimeUtcFromString
@@ -216,6 +216,8 @@ export class StopApi extends HttpApiGroup.make("stop")
       })
     )
   )
+  // The last one is asked first.
+  .middleware(RequestBody)
   .middleware(CurrentActor)
   .middleware(RequestGuard)
   // A field that is misspelt, such as a run's, must not stop something else.

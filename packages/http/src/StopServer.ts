@@ -20,10 +20,11 @@ import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http
 import type { Actor, CurrentActor } from "./CurrentActor.ts"
 import { layerGuard } from "./internal/guard.ts"
 import type { Further, HasGroup } from "./internal/ownGroup.ts"
+import { layerRequestBody } from "./internal/requestBody.ts"
 import { makeHandlers } from "./internal/stopHandlers.ts"
 import { settingsOf } from "./internal/stopSettings.ts"
 import { NotFound } from "./Problem.ts"
-import type { RequestGuard } from "./RequestGuard.ts"
+import type { RequestBody, RequestGuard } from "./RequestGuard.ts"
 import { StopApi } from "./StopApi.ts"
 import type { StopPolicy } from "./StopPolicy.ts"
 
@@ -110,7 +111,7 @@ export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>
 ): Layer.Layer<
   HttpApiGroup.Service<Id, "stop">,
   never,
-  Required | Further<Groups, "stop", CurrentActor | RequestGuard>
+  Required | Further<Groups, "stop", CurrentActor | RequestBody | RequestGuard>
 > =>
   Layer.unwrap(
     Effect.map(settingsOf(options), (settings) =>
@@ -123,7 +124,7 @@ export const group = <Id extends string, Groups extends HttpApiGroup.Constraint>
             .handle("receipt", handle.receipt)
             .handle("events", handle.events)
         )
-      ).pipe(Layer.provide(layerGuard(settings)))
+      ).pipe(Layer.provide([layerGuard(settings), layerRequestBody(settings.bodyTimeout)]))
     )
   )
 

@@ -26,6 +26,7 @@ import { within } from "./within.ts"
 
 export interface AgentSettings {
   readonly maxBody: number
+  readonly bodyTimeout: Duration.Duration
   readonly minLeaseTtl: Duration.Duration
   readonly maxLeaseTtl: Duration.Duration
   readonly sweepAfter: Duration.Duration

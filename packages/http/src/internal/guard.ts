@@ -3,13 +3,11 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import {
   HttpIncomingMessage,
-  HttpServerError,
   HttpServerRespondable,
   HttpServerRequest,
   HttpServerResponse
@@ -20,22 +18,19 @@ import {
   InternalError,
   InvalidRequest,
   RateLimited,
-  TooLarge,
   TooSlow,
   Unauthenticated,
   Unavailable,
   UnsupportedMediaType
 } from "../Problem.ts"
 import { RequestGuard } from "../RequestGuard.ts"
-import { within } from "./within.ts"
+import { isReading } from "./requestBody.ts"
 
 export interface GuardOptions {
   /** Pages that may call; `undefined` where no page does. */
   readonly allowedOrigins: ReadonlySet<string> | undefined
   /** In bytes. */
   readonly maxBody: number
-  /** How long a body may take to come. */
-  readonly bodyTimeout: Duration.Input
   /** How one logs in, in the words of `WWW-Authenticate`; unknown where it is the application's own. */
   readonly challenge?: string
 }
@@ -46,9 +41,7 @@ export const layerGuard = (options: GuardOptions): Layer.Layer<RequestGuard> =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
       const refusal = refusalOf(request, options)
       const answer: Effect.Effect<HttpServerResponse.HttpServerResponse, unknown> =
-        refusal === undefined
-          ? Effect.andThen(bodyIn(request, options), handler)
-          : Effect.fail(refusal)
+        refusal === undefined ? handler : Effect.fail(refusal)
       return answer.pipe(
         Effect.provideService(
           HttpIncomingMessage.MaxBodySize,
@@ -62,23 +55,6 @@ export const layerGuard = (options: GuardOptions): Layer.Layer<RequestGuard> =>
 
 // What is told is of one person and one moment.
 const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" }
-
-// Read here once, because a route that cannot be interrupted would wait for ever for a body that
-// never comes to its end.
-const bodyIn = Effect.fnUntraced(function* (
-  request: HttpServerRequest.HttpServerRequest,
-  { bodyTimeout }: GuardOptions
-) {
-  if (isReading(request.method)) return
-  const body = yield* within(bodyTimeout, Effect.fail(new TooSlow()))(request.text)
-  if (body === "") {
-    return yield* new InvalidRequest({
-      detail: "The body is empty, or was read by somebody before; send {} at least."
-    })
-  }
-})
-
-const isReading = (method: string): boolean => method === "GET" || method === "HEAD"
 
 const refusalOf = (
   { headers: sent, method }: HttpServerRequest.HttpServerRequest,
@@ -108,6 +84,10 @@ const answerOf =
           if (problem instanceof RateLimited || problem instanceof Unavailable) {
             return HttpServerResponse.setHeader(response, "retry-after", `${problem.retryAfter}`)
           }
+          // The rest of the body may still be on its way.
+          if (problem instanceof TooSlow) {
+            return HttpServerResponse.setHeader(response, "connection", "close")
+          }
           return problem instanceof Unauthenticated && challenge !== undefined
             ? HttpServerResponse.setHeader(response, "www-authenticate", challenge)
             : response
@@ -120,13 +100,6 @@ const problemOf = (cause: Cause.Cause<unknown>) =>
     const error = failure ?? defect
     if (HttpApiError.HttpApiSchemaError.is(error) && isOfRequest(error)) {
       return Effect.succeed(new InvalidRequest({ detail: shorten(error.cause.message) }))
-    }
-    if (HttpServerError.isHttpServerError(error) && error.reason._tag === "RequestParseError") {
-      return Effect.succeed(
-        error.reason.reason === "BodyTooLarge"
-          ? new TooLarge()
-          : new InvalidRequest({ detail: "The body could not be read." })
-      )
     }
     if (failure !== undefined && HttpServerRespondable.isRespondable(failure)) {
       return Effect.succeed(failure)
