@@ -20,6 +20,7 @@ import {
   StopSignal,
   StopTarget
 } from "effect-cancellation"
+import { StoreFaults } from "effect-cancellation-testing"
 import { ChatService, type ChatServiceOptions, Uncancellable } from "../src/index.ts"
 import { ref, runId } from "./support/chat.ts"
 import * as ScriptedModel from "./support/scriptedModel.ts"
@@ -85,8 +86,6 @@ export type Bench = ReturnType<typeof makeBench>
 export interface Stage {
   readonly bench?: Bench
   readonly chat?: Partial<ChatServiceOptions>
-  /** Without it stops are found by polls and checks alone. Default: one in memory. */
-  readonly signal?: Layer.Layer<never>
   readonly store?: Layer.Layer<MessageStore>
   readonly lines?: Array<string>
 }
@@ -94,17 +93,20 @@ export interface Stage {
 /** The run of a message, with its model and tools, and the repo it runs on. */
 export const stage = (
   scripts: ReadonlyArray<ScriptedModel.Script>,
-  { bench = makeBench(), chat = {}, lines = [], signal, store }: Stage = {}
+  { bench = makeBench(), chat = {}, lines = [], store }: Stage = {}
 ) =>
   ChatService.layer({ ref, runId, pollInterval: "1 hour", ...chat }).pipe(
     Layer.provideMerge(message),
     Layer.provideMerge(MessageRepo.layer()),
     Layer.provideMerge(
-      Layer.merge(store ?? MessageStore.layerMemory(), MessageContent.layerMemory)
+      Layer.merge(
+        StoreFaults.layer(store ?? MessageStore.layerMemory()),
+        MessageContent.layerMemory
+      )
     ),
     Layer.provideMerge(
       Layer.mergeAll(
-        signal ?? StopSignal.layerMemory,
+        StopSignal.layerMemory,
         bench.layer,
         ScriptedModel.layer(...scripts),
         Logger.layer([
@@ -113,9 +115,6 @@ export const stage = (
       )
     )
   )
-
-/** For `Stage.signal`. */
-export const noSignal: Layer.Layer<never> = Layer.empty
 
 const message = Layer.effectDiscard(
   Effect.flatMap(MessageContent, (content) =>
