@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,6 +23,7 @@ import {
   StopTarget,
   type UserId
 } from "effect-cancellation"
+import { HttpServerError, HttpServerRequest } from "effect/http"
 import { pauseOf } from "./internal/settings.ts"
 
 /**
@@ -49,8 +51,10 @@ export interface ViewersOptions {
 export interface ViewersService {
   readonly onDisconnect: ViewersOptions["onDisconnect"]
   /**
-   * Somebody looks at a run while the scope is open, who may stop it: leaving may. They have left if it closes by an interrupt or
-   * a failure, as it does when their connection is gone; a scope that closes well has shown all.
+   * Somebody looks at a run while the scope is open, who may stop it: leaving may. They have left if
+   * it closes by an interrupt or a failure, as it does when their connection is gone; a scope that
+   * closes well has shown all. Nobody has left because a server ends: an interrupt within one of its
+   * requests (`HttpServerRequest` is in the context) counts if it is that of a client which is gone.
    */
   readonly look: (run: Run, viewer?: UserId) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -85,8 +89,8 @@ const layer = ({ grace, onDisconnect }: ViewersOptions): Layer.Layer<never, neve
  * and nobody came back within `grace`: with the reason `disconnect`, never `user`. The events of the
  * Stop API count as a look of those whom the policy lets stop the run, and of nobody else: they
  * could stop it by leaving. Wrap a stream of your own, such as the one that carries the words, with
- * `Viewers.watching(run)`, for those alone too. Each process counts its own viewers, so send all of a chat to one process
- * if you use `stop` with several.
+ * `Viewers.watching(run)`, for those alone too. Each process counts its own viewers, so send all of
+ * a chat to one process if you use `stop` with several. Nobody has left because a server ends.
  *
  * ```ts
  * import { Stream } from "effect"
@@ -120,17 +124,12 @@ const make = Effect.fnUntraced(function* (graceInput: Duration.Input) {
       Option.getOrUndefined(FiberMap.getUnsafe(leaving, key))?.interruptUnsafe()
     })
 
-  const leave = (
-    run: Run,
-    key: string,
-    viewer: UserId | undefined,
-    exit: Exit.Exit<unknown, unknown>
-  ) =>
+  const leave = (run: Run, key: string, viewer: UserId | undefined, hasLeft: boolean) =>
     Effect.suspend(() => {
       const left = (counts.get(key) ?? 1) - 1
       if (left > 0) counts.set(key, left)
       else counts.delete(key)
-      return left > 0 || Exit.isSuccess(exit)
+      return left > 0 || !hasLeft
         ? Effect.void
         : Effect.asVoid(FiberMap.run(leaving, key, stop(run, viewer)))
     })
@@ -156,9 +155,24 @@ const make = Effect.fnUntraced(function* (graceInput: Duration.Input) {
     onDisconnect: "stop" as const,
     look: (run: Run, viewer?: UserId) => {
       const key = runKey(run)
-      return Effect.acquireRelease(arrive(key), (_, exit) => leave(run, key, viewer, exit))
+      return Effect.flatMap(Effect.serviceOption(HttpServerRequest.HttpServerRequest), (request) =>
+        Effect.acquireRelease(arrive(key), (_, exit) =>
+          leave(run, key, viewer, Exit.isFailure(exit) && isLeaving(exit.cause, request))
+        )
+      )
     }
   }
 })
+
+// A server interrupts its requests also when it ends, and marks the interrupts that are its clients'.
+// The body of a web response is nobody's but its reader's, and has no mark.
+const isLeaving = (
+  cause: Cause.Cause<unknown>,
+  request: Option.Option<HttpServerRequest.HttpServerRequest>
+): boolean =>
+  !Cause.hasInterrupts(cause) ||
+  Option.isNone(request) ||
+  request.value.source instanceof globalThis.Request ||
+  cause.reasons.some(({ annotations }) => annotations.has(HttpServerError.ClientAbort.key))
 
 const patience = Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: "30 seconds" }))

@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { HttpEffect, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import {
   InvalidSetting,
@@ -165,6 +166,35 @@ describe("when the last one has left", () => {
       assert.strictEqual((yield* requestOf)?.reason, "disconnect")
     }).pipe(Effect.provide(services({ onDisconnect: "stop" })))
   )
+
+  for (const way of ["cancel", "abort"]) {
+    it.effect(`of a web response that knows its request, that is when its reader does ${way}`, () =>
+      Effect.gen(function* () {
+        yield* begin
+        const words = Stream.make("one").pipe(
+          Stream.concat(Stream.never),
+          Stream.encodeText,
+          Viewers.watching(run, bob)
+        )
+        const services = yield* Effect.context<StoreFaults>()
+        const handler = HttpEffect.toWebHandlerWith(services)(
+          Effect.map(Effect.context<HttpServerRequest.HttpServerRequest>(), (context) =>
+            HttpServerResponse.stream(Stream.provideContext(words, context))
+          )
+        )
+        const page = new AbortController()
+        const response = yield* Effect.promise(() =>
+          handler(new Request("http://localhost/", { signal: page.signal }))
+        )
+        const reader = response.body?.getReader()
+        yield* Effect.promise(async () => reader?.read())
+        if (way === "abort") page.abort()
+        else yield* Effect.promise(async () => reader?.cancel())
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual((yield* requestOf)?.reason, "disconnect")
+      }).pipe(Effect.provide(services({ onDisconnect: "stop" })))
+    )
+  }
 
   const withEvents = eventsUntil("10 minutes")
   const lookOn = (stops: Effect.Success<typeof withEvents>, at: Run, as: string) =>

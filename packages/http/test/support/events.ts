@@ -35,9 +35,13 @@ export const stopOf = (run: Run, body = "{}", length = body.length) =>
   ].join("\r\n")
 
 /** A client that was told the first receipt, and listens on. */
-export const listen = Effect.fnUntraced(function* (port: number, run: Run) {
+export const listen = Effect.fnUntraced(function* (
+  port: number,
+  run: Run,
+  headers?: Readonly<Record<string, string>>
+) {
   const client = yield* connect(port)
-  yield* client.write(askingFor(run))
+  yield* client.write(askingFor(run, headers))
   yield* client.until((came) => phasesIn(came).length > 0)
   return {
     ...client,

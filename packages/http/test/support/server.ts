@@ -2,10 +2,12 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
-import type { MessageRepoOptions, Run } from "effect-cancellation"
+import * as Scope from "effect/Scope"
+import type { MessageRepo, MessageRepoOptions, Run } from "effect-cancellation"
 import { StoreFaults } from "effect-cancellation-testing"
 import * as StopServer from "effect-cancellation-http/StopServer"
 import { HttpRouter } from "effect/http"
@@ -14,11 +16,19 @@ import type { AddressInfo } from "node:net"
 import { makeCount } from "./count.ts"
 import { page, Services } from "./stops.ts"
 
-type Options = Partial<StopServer.StopServerOptions> & { readonly repo?: MessageRepoOptions }
+type Options = Partial<StopServer.StopServerOptions> & {
+  readonly repo?: MessageRepoOptions
+  /** What the server is given beside its services, and lives longer than it. */
+  readonly beside?: Layer.Layer<never, never, MessageRepo>
+  /** Of the application's own. */
+  readonly routes?: Layer.Layer<never, never, HttpRouter.HttpRouter>
+}
 
 /** A server on a port of its own, closed with the scope. */
-export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Options = {}) {
-  const services = yield* Layer.build(Services(repo))
+export const openServer = Effect.fnUntraced(function* (given: Options = {}) {
+  const { beside = Layer.empty, repo, routes = Layer.empty, ...options } = given
+  const services = yield* Layer.build(Layer.provideMerge(beside, Services(repo)))
+  const scope = yield* Scope.fork(yield* Effect.scope)
   const faults = Context.get(services, StoreFaults)
   const fibers = makeCount()
   const connections = makeCount()
@@ -35,7 +45,7 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
     response.once("close", () => closed.add(1))
   })
   const Stops = StopServer.layer({ allowedOrigins: [page], tick: "10 millis", ...options })
-  yield* HttpRouter.serve(Stops, {
+  yield* HttpRouter.serve(Layer.mergeAll(Stops, routes), {
     disableListenLog: true,
     disableLogger: true,
     routerConfig: { maxParamLength: StopServer.maxParamLength }
@@ -49,7 +59,7 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
       })
     ),
     Layer.provide(Logger.layer([])),
-    Layer.build,
+    Layer.buildWithScope(scope),
     Effect.provideService(Metric.FiberRuntimeMetrics, {
       recordFiberStart: () => fibers.add(1),
       recordFiberEnd: () => fibers.add(-1)
@@ -63,6 +73,9 @@ export const openServer = Effect.fnUntraced(function* ({ repo, ...options }: Opt
   const before = yield* fibers.now
   return {
     server,
+    services,
+    /** Ends the server, and nothing of what it was given. */
+    close: Scope.close(scope, Exit.void),
     port: (server.address() as AddressInfo).port,
     faults,
     connections,
