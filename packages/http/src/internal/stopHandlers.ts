@@ -119,6 +119,7 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
     // Who may only read must not be able to stop by leaving.
     const counts =
       viewers.onDisconnect === "stop" &&
+      isAllowedToCall(request, settings) &&
       (yield* visibility.decide(actor, record, "stop")) === "allow"
     const looked = (
       counts ? Stream.unwrap(Effect.as(viewers.look(record.run, actor.userId), bytes)) : bytes
@@ -128,6 +129,18 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: StopSettings)
 
   return { stopMessage, stopChat, receipt, events }
 })
+
+// Whoever counts can stop by leaving, and so that is no mere read: a page of the same site that may
+// not call could ask for it as for an image, which has the person's cookies and no origin.
+const isAllowedToCall = (
+  { headers }: HttpServerRequest.HttpServerRequest,
+  { allowedOrigins }: StopSettings
+): boolean => {
+  const { origin, "sec-fetch-site": site = "none" } = headers
+  return origin === undefined
+    ? site === "none" || site === "same-origin"
+    : allowedOrigins.has(origin)
+}
 
 // One that is shared by several processes counts for all of them.
 const limiterOf = ({ window }: StopSettings) =>
