@@ -93,16 +93,19 @@ export class CurrentAgent extends HttpApiMiddleware.Service<CurrentAgent, { prov
     Layer.effect(this, authenticated(Agent, authenticate, scopeOf))
 }
 
-const decodeCompany = Schema.decodeUnknownOption(CompanyId)
+const decodeScope = Schema.decodeUnknownOption(AgentScope)
 
+// It may have been read from anywhere, of which the type knows nothing.
 const scopeOf = (input: AgentInput): Effect.Effect<AgentScope, Unauthenticated> => {
-  if (input._tag === "Runs") {
-    return input.agent === "" ? refused("the agent has no name") : Effect.succeed(input)
-  }
-  if (input.companyId === undefined) return Effect.succeed(AgentScope.cases.Company.make({}))
-  return Option.match(decodeCompany(input.companyId), {
-    onSome: (companyId) => Effect.succeed(AgentScope.cases.Company.make({ companyId })),
-    onNone: () => refused("the company is no id (1 to 255 printable characters without quotes)")
+  const isOfDefault = input._tag === "Company" && input.companyId === undefined
+  return Option.match(decodeScope(isOfDefault ? { _tag: "Company" } : input), {
+    onSome: Effect.succeed,
+    onNone: () =>
+      refused(
+        input._tag === "Company"
+          ? "the company is no id (1 to 255 printable characters without quotes)"
+          : "an agent has a name, and runs whose ids are 1 to 255 printable characters without quotes"
+      )
   })
 }
 

@@ -7,6 +7,21 @@ import * as Layer from "effect/Layer"
 import { ProcessId, type Run, runKey, StopIntent, UserId } from "effect-cancellation"
 import { type AgentServerUnderTest, post, runIn, startServer, stopOf } from "./agent-fixture.ts"
 
+/** What an application may have read from somewhere, and takes for an agent. */
+const noAgents = {
+  runless: { _tag: "Runs", agent: "a" },
+  textual: { _tag: "Runs", agent: "a", runs: "all" },
+  refless: { _tag: "Runs", agent: "a", runs: [{ runId: "r" }] },
+  quoted: {
+    _tag: "Runs",
+    agent: "a",
+    runs: [{ ref: { chatId: "a'b", messageId: "m" }, runId: "r" }]
+  },
+  numbered: { _tag: "Runs", agent: 1, runs: [] },
+  tagless: { companyId: "acme" },
+  typed: { _tag: "Admin" }
+}
+
 class Served extends Context.Service<
   Served,
   AgentServerUnderTest & {
@@ -29,6 +44,9 @@ class Served extends Context.Service<
       server.tokens.agents.set("named", { _tag: "Runs", agent: "named", runs: [named] })
       server.tokens.agents.set("nobody", { _tag: "Runs", agent: "nobody", runs: [] })
       server.tokens.agents.set("nameless", { _tag: "Runs", agent: "", runs: [own] })
+      for (const [name, agent] of Object.entries(noAgents)) {
+        server.tokens.agents.set(name, JSON.parse(JSON.stringify(agent)))
+      }
       server.tokens.agents.set("broken", { _tag: "Company", companyId: "a'b" })
       const intent = StopIntent.make({
         reason: "user",
@@ -65,6 +83,7 @@ const matrix: ReadonlyArray<
   ["gar bled", [], 401],
   ["broken", [], 401],
   ["nameless", [], 401],
+  ...Object.keys(noAgents).map((name) => [name, [], 401] as const),
   ["unknowable", [], 503]
 ]
 
