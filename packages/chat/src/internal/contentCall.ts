@@ -3,7 +3,9 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { ContentUnavailable, MessageContentError } from "effect-cancellation"
 
 /**
@@ -17,20 +19,24 @@ export const within = <A>(
 ): Effect.Effect<A, MessageContentError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.forkDetach(call, { startImmediately: true }), (fiber) => {
-      const tooLate = Effect.flatMap(Effect.sleep(limit), () => {
-        // A driver that hangs may not let itself be interrupted either.
-        fiber.interruptUnsafe()
-        return Effect.fail(noAnswer(operation, limit))
-      })
-      // Both are interruptible in fibers of their own, also where this runs in a finalizer.
-      const raced = Effect.raceFirst(
-        Effect.interruptible(Fiber.join(fiber)),
-        Effect.interruptible(tooLate)
+      // Waits in fibers of its own, so that it ends in a finalizer too.
+      const waited = Effect.timeoutOption(Fiber.await(fiber), limit)
+      return restore(waited).pipe(
+        Effect.onInterrupt(() => {
+          fiber.interruptUnsafe()
+          return waited
+        }),
+        Effect.flatMap((exit): Effect.Effect<A, MessageContentError> => {
+          if (Option.isNone(exit)) {
+            // A driver that hangs may not let itself be interrupted either.
+            fiber.interruptUnsafe()
+            return noAnswer(operation, `no answer within ${Duration.format(limit)}`)
+          }
+          return Exit.hasInterrupts(exit.value)
+            ? noAnswer(operation, "it was interrupted from within")
+            : exit.value
+        })
       )
-      return Effect.onInterrupt(restore(raced), () => {
-        fiber.interruptUnsafe()
-        return Effect.timeoutOption(Fiber.await(fiber), limit)
-      })
     })
   )
 
@@ -38,10 +44,9 @@ export const within = <A>(
 export const isUnavailable = ({ reason }: MessageContentError): boolean =>
   reason._tag === "ContentUnavailable"
 
-const noAnswer = (operation: string, limit: Duration.Duration) =>
-  new MessageContentError({
-    reason: new ContentUnavailable({
-      operation,
-      cause: new Error(`no answer within ${Duration.format(limit)}`)
+const noAnswer = (operation: string, why: string) =>
+  Effect.fail(
+    new MessageContentError({
+      reason: new ContentUnavailable({ operation, cause: new Error(why) })
     })
-  })
+  )

@@ -107,39 +107,39 @@ export const makeSegments = (options: {
     segment.unsaved = { ...segment.unsaved, ...given(change) }
   }
 
-  const write = (segment: Segment, change: AssistantChange) =>
-    segment.permit.withPermit(
-      Effect.suspend(() => {
-        const { isInDoubt, streamed, unsaved } = segment
-        const news = { ...unsaved, ...given(change) }
-        const isLast = news.setCompletedAt === true
-        const call = content.modify(
-          changeOf(segment, {
-            // Nothing is written after the last write, so that what arrives late cannot win.
-            ...(isLast && isInDoubt ? segment.held : {}),
-            ...news,
-            ...(isLast && streamed ? { setStoppedStreamingAt: true } : {})
-          })
-        )
-        segment.unsaved = {}
-        return within(writeTimeout, "modify", call).pipe(
-          Effect.tap(({ completedAt }) =>
-            Effect.suspend(() => {
-              // Whatever came meanwhile is newer.
-              segment.held = { ...segment.held, ...fieldsOf(change), ...fieldsOf(segment.unsaved) }
-              if (isLast) segment.completedAt = completedAt
-              return isBack
-            })
-          ),
-          Effect.onError((cause) =>
-            Effect.sync(() => {
-              segment.unsaved = { ...unsaved, ...segment.unsaved }
-              if (!isRefusal(cause)) segment.isInDoubt = true
-            })
-          )
-        )
+  const writeNow = (segment: Segment, change: AssistantChange) => {
+    const { isInDoubt, streamed, unsaved } = segment
+    const news = { ...unsaved, ...given(change) }
+    const isLast = news.setCompletedAt === true
+    const call = content.modify(
+      changeOf(segment, {
+        // Nothing is written after the last write, so that what arrives late cannot win.
+        ...(isLast && isInDoubt ? segment.held : {}),
+        ...news,
+        ...(isLast && streamed ? { setStoppedStreamingAt: true } : {})
       })
     )
+    segment.unsaved = {}
+    return within(writeTimeout, "modify", call).pipe(
+      Effect.tap(({ completedAt }) =>
+        Effect.suspend(() => {
+          // Whatever came meanwhile is newer.
+          segment.held = { ...segment.held, ...fieldsOf(change), ...fieldsOf(segment.unsaved) }
+          if (isLast) segment.completedAt = completedAt
+          return isBack
+        })
+      ),
+      Effect.onError((cause) =>
+        Effect.sync(() => {
+          segment.unsaved = { ...unsaved, ...segment.unsaved }
+          if (!isRefusal(cause)) segment.isInDoubt = true
+        })
+      )
+    )
+  }
+
+  const write = (segment: Segment, change: AssistantChange) =>
+    segment.permit.withPermit(Effect.suspend(() => writeNow(segment, change)))
 
   const away = (error: MessageContentError) =>
     Effect.suspend(() => {
@@ -159,17 +159,19 @@ export const makeSegments = (options: {
     )
 
   const save = (segment: Segment) =>
-    Effect.suspend(() =>
-      Object.keys(segment.unsaved).length === 0
-        ? Effect.void
-        : write(segment, {}).pipe(
-            Effect.catch((error) => (isUnavailable(error) ? away(error) : refused(segment, error)))
-          )
-    ).pipe(
-      Effect.asVoid,
-      // Cut short, nobody would know whether it is stored.
-      Effect.uninterruptible
-    )
+    segment.permit
+      .withPermit(
+        Effect.suspend(() =>
+          Object.keys(segment.unsaved).length === 0
+            ? Effect.void
+            : Effect.asVoid(writeNow(segment, {}))
+        )
+      )
+      .pipe(
+        Effect.catch((error) => (isUnavailable(error) ? away(error) : refused(segment, error))),
+        // Cut short, nobody would know whether it is stored.
+        Effect.uninterruptible
+      )
 
   const next = (messageId: MessageId, fields: AssistantFields) =>
     Effect.suspend(() => {
