@@ -511,6 +511,19 @@ describe("what is sent", () => {
     })
   )
 
+  it.effect("is an object for the parameters of a tool, also of a class", () =>
+    Effect.gen(function* () {
+      class Place extends Schema.Class<Place>("Place")({ city: Schema.String }) {}
+      const asked: Array<ChatCompletionsModel.ChatCompletionsBody> = []
+      yield* LanguageModel.streamText({
+        prompt: "hi",
+        toolkit: Toolkit.make(Tool.make("goTo", { parameters: Place })),
+        disableToolCallResolution: true
+      }).pipe(Stream.runDrain, Effect.provide(answering([delta({}, "stop")], asked)))
+      assert.deepStrictEqual(requestViolations(asked[0]), [])
+    })
+  )
+
   it.effect("is no choice where there are no tools", () =>
     Effect.gen(function* () {
       const asked: Array<ChatCompletionsModel.ChatCompletionsBody> = []
@@ -768,7 +781,12 @@ describe("an interrupt", () => {
   /** A client that the test holds still wherever it wants. */
   const held = () => {
     const opened = Promise.withResolvers<AsyncIterable<unknown>>()
-    const state = { signal: undefined as AbortSignal | undefined, returned: 0, pulled: 0 }
+    const state = {
+      signal: undefined as AbortSignal | undefined,
+      returned: 0,
+      pulled: 0,
+      abortedFirst: false
+    }
     const asked = Deferred.makeUnsafe<void>()
     const pulled = Deferred.makeUnsafe<void>()
     const layer = ChatCompletionsModel.layer({
@@ -790,7 +808,7 @@ describe("an interrupt", () => {
         },
         return: () => {
           state.returned++
-          assert.isTrue(state.signal?.aborted, "the signal is aborted first")
+          state.abortedFirst = state.signal?.aborted === true
           return new Promise(() => {})
         }
       })
@@ -862,6 +880,7 @@ describe("an interrupt", () => {
       assert.isTrue(client.state.signal?.aborted)
       assert.strictEqual(client.state.returned, 1)
       assert.strictEqual(client.state.pulled, 1)
+      assert.isTrue(client.state.abortedFirst, "return waits for the chunk under way")
     })
   )
 

@@ -11,12 +11,9 @@ import * as Predicate from "effect/Predicate"
 import * as AiError from "effect/ai/AiError"
 import { NoStream } from "./chatCompletionsRequest.ts"
 
-/** The name that errors of this module carry. */
-export const moduleName = "ChatCompletionsModel"
-
-/** Fails with a reason, as this module. */
+/** The error with this reason, as of this method. */
 export const refuseWith = (method: string, reason: AiError.AiErrorReason): AiError.AiError =>
-  AiError.make({ module: moduleName, method, reason })
+  AiError.make({ module: "ChatCompletionsModel", method, reason })
 
 /** Fails with what a client threw. */
 export const refuseThrown =

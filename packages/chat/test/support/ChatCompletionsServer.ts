@@ -89,7 +89,7 @@ export const refuse = (
 ): Step => ({ step: "refuse", status, error, headers })
 
 /** How a request went, seen from the server. */
-export interface Outcome {
+interface Outcome {
   /** False if the answer was sent to its end, or the server broke it off. */
   readonly closedByClient: boolean
   readonly written: number
