@@ -229,6 +229,58 @@ describe("the server of the Agent API", () => {
     })
   )
 
+  it.effect("gives its store one time for all the leases of a request", () =>
+    Effect.gen(function* () {
+      let begun = 0
+      const server = yield* startServer({
+        backing: storeWith(() => ({
+          renewLease: () =>
+            Effect.andThen(
+              Effect.sync(() => begun++),
+              Effect.sleep("3 seconds")
+            )
+        }))
+      })
+      const leases = Array.from({ length: 100 }, (_, index) => ({
+        owner: `p-${index}`,
+        ttl: 30_000
+      }))
+      const asking = yield* Effect.forkChild(post(server.url, "acme", "/agent/lease", { leases }))
+      yield* until(
+        Effect.sync(() => begun),
+        (count) => count > 0
+      )
+      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(asking)).status, 503)
+      assert.isBelow(begun, leases.length)
+    })
+  )
+
+  it.effect("renews all the leases of a request", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const runs = [runIn("acme"), runIn("acme")]
+      const lease = (index: number) => ({ owner: `p-${index}`, ttl: 30_000 })
+      for (const [index, one] of runs.entries()) {
+        yield* post(server.url, "acme", "/agent/start", { runs: [one], lease: lease(index) })
+      }
+      const lost = Effect.andThen(
+        server.store.sweepLost,
+        Effect.map(server.store.stopRequests(runs), (look) => look.lost.length)
+      )
+      yield* TestClock.adjust("20 seconds")
+      const { status } = yield* post(server.url, "acme", "/agent/lease", {
+        leases: runs.map((_, index) => lease(index))
+      })
+      assert.strictEqual(status, 204)
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* lost, 0)
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual(yield* lost, 2)
+    })
+  )
+
   it.effect("ends what it asked of its store when the agent is gone", () =>
     Effect.gen(function* () {
       const { hanging, server } = yield* startHanging

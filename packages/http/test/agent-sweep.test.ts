@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import { ProcessId, runKey } from "effect-cancellation"
 import { makeAgentSweep } from "../src/internal/agentSweep.ts"
-import { openAgent, runIn, startServer } from "./agent-fixture.ts"
+import { openAgent, post, runIn, startServer } from "./agent-fixture.ts"
 
 const renew = Effect.void
 
@@ -76,6 +76,24 @@ describe("when an agent may have runs marked as lost", () => {
         [runKey(dead)]
       )
       assert.deepStrictEqual((yield* server.store.stopRequests([alive])).lost, [])
+    })
+  )
+
+  it.effect("not because an agent renewed no lease at all", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ sweepAfter: "30 seconds" })
+      const dead = runIn("acme")
+      yield* server.store.startRuns([dead], {
+        owner: ProcessId.make("dead"),
+        ttl: Duration.seconds(1)
+      })
+      for (let passed = 0; passed <= 60; passed += 10) {
+        yield* post(server.url, "acme", "/agent/lease", { leases: [] })
+        yield* TestClock.adjust("10 seconds")
+      }
+      const { body } = yield* post(server.url, "acme", "/agent/sweep", {})
+      assert.deepStrictEqual(body.records, [])
+      assert.deepStrictEqual((yield* server.store.stopRequests([dead])).lost, [])
     })
   )
 })

@@ -106,10 +106,10 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
   const lease = Effect.fnUntraced(function* (claimed: ReadonlyArray<AgentLease>) {
     const own = yield* owners
     const leases = yield* Effect.forEach(claimed, (one) => leaseOf(own, one))
-    yield* Effect.forEach(leases, (one) => sweep.renewing(ask(store.renewLease(one))), {
-      concurrency: 16,
-      discard: true
-    })
+    // That none was renewed says nothing of the store.
+    if (leases.length === 0) return
+    const renewal = Effect.forEach(leases, store.renewLease, { concurrency: 16, discard: true })
+    yield* sweep.renewing(ask(renewal))
   })
 
   const sweepLost = Effect.gen(function* () {
