@@ -316,19 +316,62 @@ describe("an actor", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is not told of a chat what has just ended and is hidden", () =>
+  it.effect("is told of a chat in which something hidden has just ended as if nothing had", () =>
     Effect.gen(function* () {
-      const stops = yield* openStops({
-        policy: StopPolicy.layer((_, { run: { ref } }) =>
-          Effect.succeed(ref.messageId === "hidden" ? "hide" : "allow")
-        )
-      })
-      const hidden = runOf({ messageId: "hidden" })
-      yield* stops.start(hidden)
-      yield* stops.advance(hidden, "completed")
-      const { receipts } = yield* jsonOf(yield* stops.send("POST", pathsOf(hidden).chat, ada))
-      assert.include(JSON.stringify(receipts), '"phase":"pending"')
-      assert.notInclude(JSON.stringify(receipts), "hidden")
+      const clock = yield* Clock.Clock
+      const byName = StopPolicy.layer((_, { run: { ref } }) =>
+        Effect.succeed(ref.messageId === "hidden" ? "hide" : "allow")
+      )
+      const unbegun = StopPolicy.layer((_, { startedAt }) =>
+        Effect.succeed(startedAt === 0 ? "allow" : "hide")
+      )
+      for (const [policy, ownerOf] of [
+        [byName, undefined],
+        [byName, () => undefined],
+        [unbegun, undefined]
+      ] as const) {
+        const owner = { companyId: "acme", ...(ownerOf ? {} : { userId: "ada" }) }
+        const hidden = runOf({ messageId: "hidden" }, owner)
+        const told: Array<unknown> = []
+        for (const isThere of [true, false]) {
+          const stops = yield* openStops({ policy, ownerOf }, () =>
+            Layer.succeed(Clock.Clock, clock)
+          )
+          if (isThere) {
+            yield* stops.start(hidden)
+            yield* stops.advance(hidden, "completed")
+          }
+          const begun = yield* Clock.currentTimeMillis
+          const answers: Array<unknown> = []
+          // What has just ended has not any more at the last one.
+          for (const note of ["one", "two", "three"]) {
+            yield* TestClock.adjust("12 seconds")
+            const before = yield* stops.faults.counts
+            const response = yield* stops.send("POST", pathsOf(hidden).chat, {
+              ...ada,
+              body: { note, wait: "ended" }
+            })
+            const { receipts } = yield* jsonOf(response)
+            const after = yield* stops.faults.counts
+            const times = JSON.stringify(receipts).replaceAll(/"(\d{4}-[^"]*Z)"/g, (_, time) =>
+              String(Date.parse(String(time)) - begun)
+            )
+            answers.push([
+              response.status,
+              Array.from(response.headers),
+              times,
+              Object.entries(after).map(([name, { calls }]) => [
+                name,
+                calls - (before[name as keyof typeof before]?.calls ?? 0)
+              ])
+            ])
+          }
+          assert.include(JSON.stringify(answers), "pending")
+          assert.notInclude(JSON.stringify(answers), "hidden")
+          told.push(answers)
+        }
+        assert.deepStrictEqual(told[0], told[1])
+      }
     }).pipe(Effect.scoped)
   )
 })

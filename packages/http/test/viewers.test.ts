@@ -177,7 +177,10 @@ describe("when the last one has left", () => {
           Viewers.watching(run, bob)
         )
         const services = yield* Effect.context<StoreFaults>()
-        const handler = HttpEffect.toWebHandlerWith(services)(
+        const handler = HttpEffect.toWebHandlerWith<
+          StoreFaults,
+          HttpServerRequest.HttpServerRequest
+        >(services)(
           Effect.map(Effect.context<HttpServerRequest.HttpServerRequest>(), (context) =>
             HttpServerResponse.stream(Stream.provideContext(words, context))
           )

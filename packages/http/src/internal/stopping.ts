@@ -41,6 +41,11 @@ export interface Stopped {
   readonly followed: Followed | undefined
 }
 
+interface Asked {
+  readonly receipts: ReadonlyArray<StopReceipt>
+  readonly followed: Followed | undefined
+}
+
 export const makeStopping = (options: {
   readonly repo: MessageRepo["Service"]
   readonly visibility: Visibility
@@ -106,44 +111,62 @@ export const makeStopping = (options: {
     decided: ReadonlyArray<Decided>
   ) {
     const ref = refOf(target, MessageId.make(unknown))
-    const isAllowed = yield* mayStop(actor, Run.make({ ref, runId: RunId.make(unknown) }))
+    const isAllowed = yield* mayStop(
+      actor,
+      RunRecord.make({
+        run: Run.make({ ref, runId: RunId.make(unknown) }),
+        startedAt: 0,
+        current: true
+      })
+    )
     const isFor = isAllowed && !decided.some(isHere(ref))
     yield* limit.spend(actor, [target])
-    const forNobody = Effect.gen(function* () {
+    const forSomebody = Effect.map(request(actor, target, body), (receipts) => ({
+      receipts,
+      followed: followedOf(target)
+    }))
+    const forNobody = Effect.fnUntraced(function* (...more: ReadonlyArray<string>) {
       const keys = isAllowed ? [targetKey(target)] : [targetKey(target), actorKey(actor)]
-      const run = yield* nobodyOf(ref, ...keys)
+      const run = yield* nobodyOf(ref, ...keys, ...more)
       const receipts = yield* request(actor, StopTarget.cases.Run.make({ run }), body)
       // What is not stopped is not followed either: in the same place there may be something hidden.
       return { receipts, followed: followedOf(target) && run }
     })
-    if (isFor) {
-      const receipts = yield* request(actor, target, body)
-      // Of a chat in which nothing runs the store tells what has just ended: that may be hidden too.
-      const isHeard = yield* Effect.forEach(receipts, (one) => mayHear(actor, one))
-      if (isHeard.every(Boolean)) {
-        return yield* answered(actor, target, { receipts, followed: followedOf(target) })
-      }
+    if (target._tag === "Chat") {
+      // Of a chat in which nothing runs the store tells what has just ended, and that may be hidden.
+      // So that it shows neither by another write nor by when a stop was first asked, there is always
+      // one more that waits for nobody, and what is pending is answered by that one.
+      const [hidden, asked] = yield* Effect.all(
+        [forNobody(), isFor ? forSomebody : forNobody("more")],
+        { concurrency: 2 }
+      )
+      const isTold = asked.receipts.some(({ _tag }) => _tag !== "Pending")
+      return yield* answered(
+        actor,
+        target,
+        isTold && (yield* isHeard(actor, asked)) ? asked : hidden
+      )
     }
-    return yield* answered(actor, target, yield* forNobody)
+    if (!isFor) return yield* answered(actor, target, yield* forNobody())
+    const asked = yield* forSomebody
+    // One that has begun meanwhile may be hidden too.
+    const told = (yield* isHeard(actor, asked)) ? asked : yield* forNobody()
+    return yield* answered(actor, target, told)
   })
 
-  const mayHear = (actor: Person, receipt: StopReceipt) =>
-    receipt._tag === "Pending" ? Effect.succeed(true) : mayStop(actor, receipt.run)
-
-  const mayStop = (actor: Person, run: Run) =>
+  const isHeard = (actor: Person, { receipts }: Asked) =>
     Effect.map(
-      visibility.decide(actor, RunRecord.make({ run, startedAt: 0, current: true }), "stop"),
-      (decision) => decision === "allow"
+      Effect.forEach(receipts, (one) => mayHear(actor, one)),
+      (heard) => heard.every(Boolean)
     )
 
-  const answered = (
-    actor: Person,
-    target: StopTarget,
-    asked: {
-      readonly receipts: ReadonlyArray<StopReceipt>
-      readonly followed: Followed | undefined
-    }
-  ) =>
+  const mayHear = (actor: Person, receipt: StopReceipt) =>
+    receipt._tag === "Pending" ? Effect.succeed(true) : mayStop(actor, recordOf(receipt))
+
+  const mayStop = (actor: Person, record: RunRecord) =>
+    Effect.map(visibility.decide(actor, record, "stop"), (decision) => decision === "allow")
+
+  const answered = (actor: Person, target: StopTarget, asked: Asked) =>
     Effect.forEach(asked.receipts, (receipt) =>
       receipt._tag === "Pending"
         ? Effect.map(limit.wait(actor, target, receipt), (repeated): Stopped => ({
@@ -243,6 +266,19 @@ const refOf = (target: StopTarget, otherwise: MessageId): MessageRef => {
   if (target._tag === "Message") return target.ref
   const { _tag, ...place } = target
   return MessageRef.make({ ...place, messageId: otherwise })
+}
+
+// Of a run that was not found before: what the receipt says of it. It has begun, whenever that was.
+const recordOf = (receipt: Exclude<StopReceipt, { readonly _tag: "Pending" }>): RunRecord => {
+  const { _tag, run, ...said } = receipt
+  const since =
+    "endedAt" in said ? said.endedAt : "request" in said ? said.request.userAbortedAt : 1
+  return RunRecord.make({
+    ...said,
+    run,
+    startedAt: Math.max(1, since),
+    current: _tag !== "Superseded"
+  })
 }
 
 const followedOf = (target: StopTarget): Followed | undefined => {
