@@ -265,7 +265,10 @@ const makeRun = Effect.fnUntraced(function* (options: ChatServiceOptions) {
   let finish: Effect.Effect<void> = Effect.void
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(Effect.exit(finish), (finished) =>
-      Effect.andThen(Scope.close(run, Exit.isFailure(finished) ? finished : exit), finished)
+      Effect.andThen(
+        Scope.close(run, Exit.isFailure(finished) ? finished : exit),
+        endedBy(exit, finished)
+      )
     )
   )
   const context = yield* Layer.buildWithScope(CancellationWatcher.layer(options), run)
@@ -276,11 +279,17 @@ const makeRun = Effect.fnUntraced(function* (options: ChatServiceOptions) {
   return Context.add(context, ChatService, made.service)
 }, Effect.uninterruptible)
 
+// A text that is lost must not hide why the program failed before that.
+const endedBy = (exit: Exit.Exit<unknown, unknown>, finished: Exit.Exit<void>): Exit.Exit<void> =>
+  Exit.isFailure(exit) ? Exit.void : finished
+
 const makeWatched = Effect.fnUntraced(function* (options: WritingOptions) {
   const settings = yield* settingsOf(options)
   const watcher = yield* CancellationWatcher
   const { finish, service } = yield* make(watcher, settings)
-  yield* Effect.addFinalizer(() => finish)
+  yield* Effect.addFinalizer((exit) =>
+    Effect.flatMap(Effect.exit(finish), (finished) => endedBy(exit, finished))
+  )
   yield* keepDeadline(watcher, settings)
   return service
 }, Effect.uninterruptible)

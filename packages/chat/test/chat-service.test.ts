@@ -12,6 +12,7 @@ import {
   InvalidSetting,
   MessageChange,
   MessageContent,
+  MessageRef,
   RunId
 } from "effect-cancellation"
 import { ChatService, type WritingOptions } from "../src/index.ts"
@@ -127,7 +128,7 @@ describe("modifyAssistantMessage", () => {
   it.effect("is refused with a reason if there is no message", () =>
     modify({ text: "x" }).pipe(
       Effect.provide(
-        ChatService.layer({ ref: { ...ref, messageId: "none" } as typeof ref }).pipe(
+        ChatService.layer({ ref: MessageRef.of({ chatId: ref.chatId, messageId: "none" }) }).pipe(
           Layer.provide(layer)
         )
       ),

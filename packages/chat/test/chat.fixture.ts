@@ -74,7 +74,7 @@ export const reasonOf = <A, E, R>(
 ): Effect.Effect<string, A, R> =>
   Effect.map(Effect.flip(effect), (error) =>
     typeof error === "object" && error !== null && "reason" in error
-      ? (error as MessageContentError).reason._tag
+      ? error.reason._tag
       : String(error)
   )
 

@@ -204,6 +204,9 @@ export const makeSegments = (options: {
 
   const finishOne = (segment: Segment) =>
     completeOne(segment).pipe(
+      Effect.tapDefect((defect) =>
+        Effect.logError(`The end of message ${segment.ref.messageId} could not be stored`, defect)
+      ),
       Effect.catch((error) => {
         // Its answer was lost, not the write.
         if (segment.isInDoubt && error.reason._tag === "AlreadyCompleted") return Effect.void
