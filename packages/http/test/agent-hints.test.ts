@@ -22,6 +22,7 @@ const countingSignal = Effect.gen(function* () {
   let open = 0
   let opened = 0
   let isBroken = false
+  let isEnded = false
   const layer = Layer.succeed(StopSignal, {
     publish: (run: Run) => Effect.asVoid(PubSub.publish(hints, StopHint.cases.Hint.make({ run }))),
     hints: Stream.unwrap(
@@ -35,8 +36,8 @@ const countingSignal = Effect.gen(function* () {
         )
         if (isBroken) return Stream.die("broken")
         return Stream.fromPubSub(hints).pipe(
-          Stream.takeUntil(() => isBroken),
-          Stream.concat(Stream.die("broken"))
+          Stream.takeUntil(() => isBroken || isEnded),
+          Stream.concat(Stream.suspend(() => (isBroken ? Stream.die("broken") : Stream.empty)))
         )
       })
     )
@@ -47,6 +48,9 @@ const countingSignal = Effect.gen(function* () {
     opened: () => opened,
     setBroken: (value: boolean) => {
       isBroken = value
+    },
+    setEnded: (value: boolean) => {
+      isEnded = value
     }
   }
 })
@@ -398,6 +402,65 @@ describe("hints over HTTP", () => {
       yield* server.signal.publish(run)
       yield* observer.hears(run)
       assert.strictEqual(server.accepted(), 1)
+    })
+  )
+
+  for (const [title, setBroken] of [
+    ["fails", "setBroken"],
+    ["ends", "setEnded"]
+  ] as const) {
+    it.effect(`lead to a look after the pause in which the server's own signal ${title}`, () =>
+      Effect.gen(function* () {
+        const signal = yield* countingSignal
+        const server = yield* serverWith(signal.layer)
+        const { signal: heard } = yield* openAgent(server.url)
+        const observer = yield* observe(heard)
+        yield* observer.hearsReconnected(1)
+        signal[setBroken](true)
+        yield* server.signal.publish(runIn("acme"))
+        yield* until(Effect.sync(signal.open), (open) => open === 0)
+        yield* observer.hearsReconnected(2)
+        signal[setBroken](false)
+        // Nobody hears this one; and one comes who does not know that.
+        yield* server.signal.publish(runIn("acme"))
+        const late = yield* openAgent(server.url)
+        const newcomer = yield* observe(late.signal)
+        yield* newcomer.hearsReconnected(1)
+        yield* server.signal.publish(runIn("acme"))
+        yield* TestClock.adjust("100 millis")
+        yield* until(Effect.sync(signal.open), (open) => open === 1)
+        yield* observer.hearsReconnected(3)
+        yield* newcomer.hearsReconnected(2)
+      })
+    )
+  }
+
+  it.effect("are subscribed to later and later while the server's own signal ends at once", () =>
+    Effect.gen(function* () {
+      const signal = yield* countingSignal
+      const server = yield* serverWith(signal.layer)
+      const { signal: heard } = yield* openAgent(server.url)
+      const observer = yield* observe(heard)
+      yield* observer.hearsReconnected(1)
+      // Each subscription hears one hint, and fails.
+      for (const [index, pause] of [100, 200, 400, 800, 1600, 3200, 5000, 5000].entries()) {
+        signal.setBroken(true)
+        yield* server.signal.publish(runIn("acme"))
+        yield* until(Effect.sync(signal.open), (open) => open === 0)
+        signal.setBroken(false)
+        yield* TestClock.adjust(pause - 1)
+        assert.strictEqual(signal.opened(), index + 1)
+        yield* TestClock.adjust(1)
+        yield* until(Effect.sync(signal.opened), (opened) => opened === index + 2)
+      }
+      // One that has lasted is begun anew at once.
+      yield* TestClock.adjust("5 seconds")
+      signal.setBroken(true)
+      yield* server.signal.publish(runIn("acme"))
+      yield* until(Effect.sync(signal.open), (open) => open === 0)
+      signal.setBroken(false)
+      yield* TestClock.adjust("100 millis")
+      yield* until(Effect.sync(signal.open), (open) => open === 1)
     })
   )
 

@@ -3,9 +3,12 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { type Run, StopHint, type StopSignalService } from "effect-cancellation"
+import { elapsed } from "./agentClock.ts"
 import { makeFanOut } from "./agentFanOut.ts"
 import type { IsWithin } from "./agentScope.ts"
 import { alive } from "./eventStream.ts"
@@ -29,18 +32,28 @@ export const makeAgentHints = Effect.fnUntraced(function* (options: {
 
   const hearing = (tell: (told: Told) => Effect.Effect<void>) => {
     let failures = 0
-    const hear = (hint: StopHint) => {
-      failures = 0
-      return Effect.flatMap(eventOf(hint), tell)
-    }
-    return Stream.runForEach(signal.hints, hear).pipe(
-      Effect.catchCause((cause) =>
-        Effect.logWarning("The signal of the server failed; subscribing again", cause)
-      ),
-      Effect.andThen(tell(missed)),
-      Effect.andThen(Effect.suspend(() => Effect.sleep(Math.min(100 * 2 ** failures++, 5000)))),
-      Effect.forever
-    )
+    const hear = (hint: StopHint) => Effect.flatMap(eventOf(hint), tell)
+
+    const subscribe = (isAgain: boolean) =>
+      Effect.gen(function* () {
+        const beganAt = yield* elapsed
+        const hearing = yield* Effect.forkChild(Stream.runForEach(signal.hints, hear), {
+          startImmediately: true
+        })
+        const isOpen = hearing.pollUnsafe() === undefined
+        // What was published before this was missed, also by those who have come since.
+        if (isAgain && isOpen) yield* tell(missed)
+        const exit = yield* Fiber.await(hearing)
+        // For how long it heard nothing is not known.
+        if (isOpen) yield* tell(missed)
+        if (Exit.isFailure(exit)) {
+          yield* Effect.logWarning("The signal of the server failed; subscribing again", exit.cause)
+        }
+        // One that ends again and again is asked for later and later.
+        if ((yield* elapsed) - beganAt >= longestPause) failures = 0
+        yield* Effect.sleep(Math.min(shortestPause * 2 ** failures++, longestPause))
+      })
+    return Effect.andThen(subscribe(false), Effect.forever(subscribe(true)))
   }
 
   const listen = yield* makeFanOut<Told>({
@@ -60,6 +73,10 @@ export const makeAgentHints = Effect.fnUntraced(function* (options: {
     )
   return hints
 })
+
+/** In milliseconds, between two subscriptions. */
+const shortestPause = 100
+const longestPause = 5000
 
 const encode = Schema.encodeEffect(Schema.fromJsonString(StopHint))
 const encoder = new TextEncoder()
