@@ -16,7 +16,11 @@ import {
   StopHint,
   StopRequest
 } from "effect-cancellation"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
 import { CurrentAgent } from "./CurrentAgent.ts"
 import { Forbidden, InternalError, NotFound, NotSupported, Unavailable } from "./Problem.ts"
 import { RequestBody, RequestGuard } from "./RequestGuard.ts"

@@ -18,7 +18,7 @@ import {
   type Supports,
   unsupported
 } from "effect-cancellation"
-import type { HttpClient } from "effect/http"
+import type * as HttpClient from "effect/http/HttpClient"
 import type { Look, Records } from "./AgentApi.ts"
 import { type AgentClient, makeAgentClient } from "./internal/agentClient.ts"
 import { makeAgentListener } from "./internal/agentListener.ts"

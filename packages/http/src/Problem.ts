@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { HttpApiError } from "effect/http-api"
+import * as HttpApiError from "effect/http-api/HttpApiError"
 
 const typeOf = <const Code extends string>(code: Code) =>
   `urn:problem-type:effect-cancellation:${code}` as const

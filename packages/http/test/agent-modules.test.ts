@@ -1,8 +1,7 @@
-import { execFileSync } from "node:child_process"
 import { readdirSync } from "node:fs"
 import path from "node:path"
 import { assert, describe, it } from "vitest"
-import { importsOf, namesOf, src } from "./support/modules.ts"
+import { importsOf, loadedInNode, namesOf, serverModules, src } from "./support/modules.ts"
 
 describe("the modules of the Agent API", () => {
   it("load no server with the client", () => {
@@ -75,18 +74,13 @@ describe("the modules of the Agent API", () => {
   })
 
   it("load as Node finds them, the client without the server", () => {
-    const hook = `
-      import { registerHooks } from "node:module"
-      const loaded = []
-      registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
-      await import(${JSON.stringify(path.join(src, "HttpMessageStore.ts"))})
-      console.log(loaded.filter((url) => url.includes("/packages/http/src/")).join("\\n"))
-    `
-    const loaded = execFileSync(process.execPath, ["--input-type=module", "-e", hook], {
-      cwd: path.join(src, ".."),
-      encoding: "utf8"
-    })
+    const all = loadedInNode("HttpMessageStore.ts")
+    const loaded = all.filter((url) => url.includes("/packages/http/src/")).join("\n")
     assert.include(loaded, "agentClient.ts")
     assert.notMatch(loaded, /AgentServer|agentHandlers|agentHints|guard\.ts|Stop/)
+    for (const contract of ["AgentApi.ts", "HttpMessageStore.ts"]) {
+      const ofEffect = loadedInNode(contract).filter((url) => serverModules.test(url))
+      assert.deepStrictEqual(ofEffect, [], contract)
+    }
   })
 })

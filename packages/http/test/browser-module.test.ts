@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import path from "node:path"
 import { gzipSync } from "node:zlib"
 import { build } from "vite"
-import { importsOf, namesOf, src } from "./support/modules.ts"
+import { importsOf, loadedInNode, namesOf, serverModules, src } from "./support/modules.ts"
 
 describe("the module of a page", () => {
   it("is under 3 kB, minified and compressed", async () => {
@@ -38,7 +38,7 @@ describe("the module of a page", () => {
 
 describe("the client of a program", () => {
   it("loads nothing of the server", () => {
-    const loaded = namesOf("StopClient.ts")
+    const loaded = namesOf("StopClient.ts").filter((name) => !name.startsWith("effect/"))
     assert.include(loaded, "StopApi.ts")
     const ofServer = [
       /Server/,
@@ -51,8 +51,16 @@ describe("the client of a program", () => {
     for (const part of ofServer) assert.isUndefined(loaded.find((name) => part.test(name)))
   })
 
+  it("loads nothing of Effect's that builds a server either, nor does the contract", () => {
+    for (const module of ["StopClient.ts", "StopApi.ts", "Problem.ts", "Bearer.ts"]) {
+      const ofEffect = loadedInNode(module).filter((url) => serverModules.test(url))
+      assert.deepStrictEqual(ofEffect, [], module)
+    }
+  })
+
   it("would be seen to load it", () => {
     const loaded = namesOf("StopServer.ts")
     assert.include(loaded, path.join("internal", "guard.ts"))
+    assert.isTrue(loadedInNode("StopServer.ts").some((url) => serverModules.test(url)))
   })
 })

@@ -3,7 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { HttpClientResponse } from "effect/http"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { elapsed } from "./agentClock.ts"
 
 export interface AgentGate {

@@ -4,7 +4,8 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { HttpClientError, type HttpClientResponse } from "effect/http"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 
 /** A call that was not answered as it should be. */
 export class AgentTrouble extends Schema.TaggedError<AgentTrouble>(

@@ -3,7 +3,7 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { HttpServerRequest } from "effect/http"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import { type Unauthenticated, Unavailable } from "../Problem.ts"
 import { within } from "./within.ts"
 

@@ -1,4 +1,5 @@
-// What a module loads, read from its source.
+// What a module loads, read from its source, and as Node finds it.
+import { execFileSync } from "node:child_process"
 import fs from "node:fs"
 import path from "node:path"
 import { parseSync } from "oxc-parser"
@@ -45,3 +46,27 @@ export const namesOf = (file: string) =>
   Array.from(loadedBy(path.join(src, file)), (name) =>
     path.isAbsolute(name) ? path.relative(src, name) : name
   )
+
+/** The addresses of all the modules that Node loads with one, those of other packages too. */
+export const loadedInNode = (file: string): ReadonlyArray<string> => {
+  const hook = `
+    import { registerHooks } from "node:module"
+    const loaded = []
+    registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+    await import(${JSON.stringify(path.join(src, file))})
+    console.log(loaded.join("\\n"))
+  `
+  return execFileSync(process.execPath, ["--input-type=module", "-e", hook], {
+    cwd: path.join(src, ".."),
+    encoding: "utf8"
+  })
+    .trim()
+    .split("\n")
+}
+
+/**
+ * What a client has no use for, and can do without in Effect 4.1: the definition of an endpoint loads
+ * the router, and with it what requests and responses of a server are.
+ */
+export const serverModules =
+  /\/effect\/.*\/(HttpApiBuilder|HttpApiScalar|HttpApiSwagger|HttpApiTest|HttpStaticServer|FetchHttpClient|index)\.js$/
