@@ -25,6 +25,7 @@ import type { Script } from "./support/scriptedModel.ts"
 
 const prompt = "Do it."
 const seed = Number(process.env["CHAT_SEED"] ?? Date.now() % 0x7fffffff)
+const runs = Number(process.env["CHAT_RUNS"] ?? 200)
 
 interface Case {
   /** How many world-changing tools each answer of the model wishes for. */
@@ -125,23 +126,27 @@ const play = (one: Case): Effect.Effect<Trace, unknown> =>
   }).pipe(Effect.provide(TestClock.layer()))
 
 describe(`nothing fires after Stop (seed ${seed})`, () => {
-  it("with polling only: no tool begins whose check began after the commit of the stop", async () => {
-    const seen = { stoppedMidway: 0, beganAfterCommit: 0, cutOnes: 0, cases: 0 }
-    const property = fc.asyncProperty(cases, async (one) => {
-      const { calls, committed, result, starts } = await Effect.runPromise(play(one))
-      const late = starts.filter(({ checkBegan }) => checkBegan > committed)
-      assert.deepStrictEqual(late, [])
-      seen.cases++
-      if (result._tag !== "Stopped") return
-      if (starts.length > 0 && starts.length < calls) seen.stoppedMidway++
-      if (starts.some(({ at }) => at > committed)) seen.beganAfterCommit++
-      if (result.underWay._tag === "Tools") seen.cutOnes++
-    })
-    await fc.assert(property, { numRuns: 200, seed })
-    // What never came near the commit has shown nothing.
-    assert.isAbove(seen.stoppedMidway, 40, JSON.stringify(seen))
-    assert.isAbove(seen.beganAfterCommit, 0, JSON.stringify(seen))
-  }, 60_000)
+  it(
+    "with polling only: no tool begins whose check began after the commit of the stop",
+    async () => {
+      const seen = { stoppedMidway: 0, beganAfterCommit: 0, cutOnes: 0, cases: 0 }
+      const property = fc.asyncProperty(cases, async (one) => {
+        const { calls, committed, result, starts } = await Effect.runPromise(play(one))
+        const late = starts.filter(({ checkBegan }) => checkBegan > committed)
+        assert.deepStrictEqual(late, [])
+        seen.cases++
+        if (result._tag !== "Stopped") return
+        if (starts.length > 0 && starts.length < calls) seen.stoppedMidway++
+        if (starts.some(({ at }) => at > committed)) seen.beganAfterCommit++
+        if (result.underWay._tag === "Tools") seen.cutOnes++
+      })
+      await fc.assert(property, { numRuns: runs, seed })
+      // What never came near the commit has shown nothing.
+      assert.isAbove(seen.stoppedMidway, 40, JSON.stringify(seen))
+      assert.isAbove(seen.beganAfterCommit, 0, JSON.stringify(seen))
+    },
+    runs * 400
+  )
 
   const five = Array.from({ length: 5 }, (_, index) => call(`${index}`))
 

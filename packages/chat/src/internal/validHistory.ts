@@ -10,7 +10,8 @@ import { plain, plainText } from "./plainJson.ts"
 /**
  * Makes messages such that they can follow others, of which the calls' ids are not used again.
  *
- * `goesOn`: the provider is to go on with the last message, so it must have it as it was.
+ * `goesOn`: the provider is to go on with the last message, so a call of its own stays in it without
+ * a result.
  */
 export const validAfter = (
   before: ReadonlyArray<Prompt.Message>,
@@ -48,9 +49,10 @@ const turn = (
   goesOn: boolean
 ): ReadonlyArray<Prompt.Message> => {
   const parts = said.flatMap(({ content }) => content)
-  const hosted = parts.filter(isHostedResult)
+  const hosted = hostedPairs(parts)
+  const isAnswered = new Set(hosted.values())
   const left = [...parts, ...told.flatMap(({ content }) => content)].filter(isOwnResult)
-  const hostedIds = new Map<string, string>()
+  const hostedIds = new Map<Prompt.ToolCallPart, string>()
 
   return said.flatMap((message, index) => {
     const results: Array<Result> = []
@@ -61,9 +63,9 @@ const turn = (
           return isBlank(part.text) ? [] : [{ ...part, text: plainText(part.text) }]
         case "tool-call": {
           if (part.providerExecuted) {
-            if (!mayGoOn && !hosted.some(({ id }) => id === part.id)) return []
+            if (!mayGoOn && !isAnswered.has(part)) return []
             const id = names.fresh(part.id)
-            hostedIds.set(part.id, id)
+            hostedIds.set(part, id)
             return [readableCall(part, id)]
           }
           const call = readableCall(part, names.fresh(part.id))
@@ -73,8 +75,9 @@ const turn = (
           return [call]
         }
         case "tool-result": {
-          const id = hostedIds.get(part.id)
-          return part.providerExecuted && id !== undefined ? [readableResult(part, id)] : []
+          const asked = hosted.get(part)
+          const id = asked && hostedIds.get(asked)
+          return id === undefined ? [] : [readableResult(part, id)]
         }
         // Nobody answers it any more.
         case "tool-approval-request":
@@ -83,12 +86,29 @@ const turn = (
           return [part]
       }
     })
-    const spoken = mayGoOn ? content : withoutLastThoughts(content)
+    const spoken = withoutLastThoughts(content)
     return [
       ...(spoken.length === 0 ? [] : [{ ...message, content: spoken }]),
       ...(results.length === 0 ? [] : [Prompt.makeMessage("tool", { content: results })])
     ]
   })
+}
+
+// Which call each result of the provider's own answers: the last of its id that has none yet.
+const hostedPairs = (
+  parts: ReadonlyArray<AssistantPart>
+): ReadonlyMap<Result, Prompt.ToolCallPart> => {
+  const pairs = new Map<Result, Prompt.ToolCallPart>()
+  const waiting: Array<Prompt.ToolCallPart> = []
+  for (const part of parts) {
+    if (part.type === "tool-call" && part.providerExecuted) waiting.push(part)
+    if (part.type === "tool-result" && part.providerExecuted) {
+      const at = waiting.findLastIndex(({ id }) => id === part.id)
+      const [call] = at === -1 ? [] : waiting.splice(at, 1)
+      if (call !== undefined) pairs.set(part, call)
+    }
+  }
+  return pairs
 }
 
 interface Names {
@@ -150,9 +170,6 @@ const cutShort = ({ id, name }: Prompt.ToolCallPart): Result =>
 
 const isOwnResult = (part: AssistantPart | Prompt.ToolMessagePart): part is Result =>
   part.type === "tool-result" && !part.providerExecuted
-
-const isHostedResult = (part: AssistantPart): part is Result =>
-  part.type === "tool-result" && part.providerExecuted
 
 const isBlank = (text: string): boolean => text.trim() === ""
 
