@@ -18,7 +18,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import {
-  type CancellationEvent,
   CancellationWatcher,
   type CancellationWatcherOptions,
   InvalidSetting,
@@ -93,18 +92,26 @@ const bothStyles = <W>(
  *
  * ```ts
  * import { Effect } from "effect"
- * import { CancellationWatcher, MessageRef } from "effect-cancellation"
- * import { ChildRuns } from "effect-cancellation-chat"
+ * import { MessageRef, Run, RunId } from "effect-cancellation"
+ * import { AgentLoop, ChatService, ChildRuns } from "effect-cancellation-chat"
  *
+ * declare const enqueue: (run: Run) => Effect.Effect<void>
  * const refOf = (messageId: string) => MessageRef.of({ chatId: "chat-1", messageId })
  *
- * const search = Effect.succeed(["a source"]).pipe(
- *   CancellationWatcher.runWithCancellation({ cancelResult: [] })
+ * const here = AgentLoop.run({ prompt: "Who was first?" }).pipe(
+ *   Effect.provide(ChatService.layerWatched()),
+ *   ChildRuns.run({ ref: refOf("message-8") })
  * )
  *
- * const parent = Effect.gen(function* () {
- *   return yield* search.pipe(ChildRuns.run({ ref: refOf("message-8") }))
- * }).pipe(Effect.provide(CancellationWatcher.layer({ ref: refOf("message-7") })))
+ * const elsewhere = Effect.gen(function* () {
+ *   const run = Run.make({ ref: refOf("message-9"), runId: RunId.make("attempt-1") })
+ *   yield* ChildRuns.follow(run)
+ *   yield* enqueue(run)
+ * })
+ *
+ * const parent = Effect.all([here, elsewhere]).pipe(
+ *   Effect.provide(ChatService.layer({ ref: refOf("message-7") }))
+ * )
  * ```
  *
  * @category services
@@ -239,12 +246,11 @@ const stoppedWith = (
   Layer.effectDiscard(
     Effect.gen(function* () {
       const child = yield* CancellationWatcher
-      const passOn = ({ request: { reason } }: CancellationEvent) =>
+      // At once if the parent is cancelled already: the child begins after this.
+      yield* parent.onCancellation(({ request: { reason } }) =>
         // A shutdown is the process's: a drain tells each run of it, and some before their parents.
         child.cancel(reason === "shutdown" ? reason : "parent")
-      yield* parent.onCancellation(passOn)
-      // The handler may come a step later; the child begins after this one.
-      if (yield* parent.isCancelled) yield* Effect.flatMap(parent.cancellation, passOn)
+      )
     })
   ).pipe(Layer.provideMerge(watchedChild))
 

@@ -254,12 +254,34 @@ describe("a stop of the parent while the store cannot be written", () => {
         yield* pass("1 second")
         assert.strictEqual(fibers.alive, alive)
         const lines = yield* warnings
-        const [line] = lines.filter(({ text }) => text.includes("did not reach its child run"))
+        const [line] = lines.filter(({ text }) => text.includes("did not confirm the stop"))
         assert.strictEqual(line?.annotations["effect_cancellation.run_id"], "child-run")
         assert.notInclude(JSON.stringify(lines), "private")
       }).pipe(inLab())
     )
   }
+
+  it.effect("is not said to be unconfirmed if the answer only comes late", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* Effect.gen(function* () {
+        yield* ChildRuns.follow(child)
+        yield* faults.set({ requestStop: Fault.hang })
+        yield* CancellationWatcher.cancel("user")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(CancellationWatcher.layer({ ...named("parent"), handlerTimeout: 0 }))
+      )
+      yield* pass("1 second")
+      yield* faults.heal
+      yield* pass("1 second")
+      assert.strictEqual((yield* asked).ended, 1)
+      assert.deepStrictEqual(
+        (yield* warnings).filter(({ text }) => text.includes("did not confirm")),
+        []
+      )
+    }).pipe(inLab())
+  )
 
   it.effect("does not keep who follows after it longer than one attempt", () =>
     Effect.gen(function* () {
@@ -286,7 +308,7 @@ describe("a stop of the parent while the store cannot be written", () => {
       assert.strictEqual((yield* asked).ended, 1)
       const [line, ...others] = yield* warnings
       assert.deepStrictEqual(others, [])
-      assert.include(line?.text, "did not reach its child run")
+      assert.include(line?.text, "did not confirm the stop")
       assert.include(line?.text, "does not support requestStop")
     }).pipe(
       inLab(

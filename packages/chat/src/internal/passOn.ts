@@ -22,32 +22,43 @@ export const passOn = (
   { request: { requestedBy } }: CancellationEvent,
   asked: Deferred.Deferred<void>
 ): Effect.Effect<void> =>
-  // Never the note: it is about the parent, and for whoever looks at that.
-  repo
-    .requestStop(
-      child,
-      StopIntent.make({ reason: "parent", ...(requestedBy === undefined ? {} : { requestedBy }) })
+  Effect.suspend(() => {
+    let isStored = false
+    // Never the note: it is about the parent, and for whoever looks at that.
+    const by = requestedBy === undefined ? {} : { requestedBy }
+    const ask = Effect.map(
+      repo.requestStop(child, StopIntent.make({ reason: "parent", ...by })),
+      () => {
+        isStored = true
+      }
     )
-    .pipe(
+    return ask.pipe(
+      // An attempt is whole: one that is interrupted may still succeed.
+      Effect.uninterruptible,
       Effect.ensuring(Deferred.succeed(asked, undefined)),
       Effect.retry({ schedule: pauses, while: mayPass }),
-      Effect.catch((error) => notPassedOn(error.message)),
-      Effect.onInterrupt(() => notPassedOn("its parent's handlerTimeout is over")),
+      Effect.catch((error) => unconfirmed(error.message)),
+      Effect.onInterrupt(() =>
+        isStored ? Effect.void : unconfirmed("its parent's handlerTimeout is over")
+      ),
       // Interrupted before it was asked for.
       Effect.ensuring(Deferred.succeed(asked, undefined)),
       Effect.annotateLogs({
         ...annotations(child.ref),
         "effect_cancellation.run_id": child.runId
-      }),
-      Effect.asVoid
+      })
     )
+  })
 
 // A run that such a store does not know yet may begin meanwhile.
 const mayPass = ({ reason }: MessageStoreError): boolean =>
   reason._tag === "StoreUnavailable" || reason._tag === "RunNotFound"
 
-const notPassedOn = (why: string) =>
-  Effect.logWarning(`The stop of a parent did not reach its child run, which goes on: ${why}`)
+// A store that has not answered may have it all the same.
+const unconfirmed = (why: string) =>
+  Effect.logWarning(
+    `The store did not confirm the stop that a parent passed on to its child run, which may go on: ${why}`
+  )
 
 /** What every log line about the writing of a message carries. */
 export const annotations = (ref: MessageRef) => ({
