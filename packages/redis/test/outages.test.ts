@@ -56,6 +56,47 @@ describe("CLIENT KILL", () => {
     })
   )
 
+  it.effect("again and again is met later and later, until a connection has lasted", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Redis.server()
+      const { kill, named } = yield* Redis.operator(url)
+      const clock = yield* TestClock.testClockWith(Effect.succeed)
+      const { linesAt, signal } = yield* open(url)
+      const observer = yield* observe(signal)
+      yield* observer.hearsReconnected(1)
+      let killed = 0
+      const killing = Effect.gen(function* () {
+        const [id = ""] = yield* named("listen")
+        yield* kill(id)
+        killed++
+        yield* logs({ linesAt }, "Warn", killed)
+      })
+      const pause = Effect.gen(function* () {
+        yield* killing
+        const at = clock.currentTimeMillisUnsafe()
+        yield* untilLater(
+          Effect.sync(observer.reconnected),
+          (count) => count === killed + 1,
+          "50 millis"
+        )
+        return clock.currentTimeMillisUnsafe() - at
+      })
+      const pauses = yield* Effect.forEach(Array.from({ length: 8 }), () => pause)
+      for (const last of pauses.slice(-2)) assert.isAtLeast(last, 3900)
+      yield* clock.adjust("5 seconds")
+      yield* killing
+      let passed = 0
+      yield* until(
+        Effect.andThen(
+          clock.adjust("100 millis"),
+          Effect.sync(() => (passed += 100))
+        ),
+        (millis) => millis >= 2000
+      )
+      yield* observer.hearsReconnected(killed + 1)
+    })
+  )
+
   it.live("of who publishes is noticed by nobody", () =>
     Effect.gen(function* () {
       const { url } = yield* Redis.server()

@@ -128,8 +128,9 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
   let listening = false
   // Whether a subscriber was there while nothing listened.
   let missed = false
-  // Whether a probe has arrived on the present connection.
+  // Whether a probe has arrived on the present connection, and since when that listens.
   let works = false
+  let listeningSince = 0n
   let warnedAt: bigint | undefined
   let warnedOfNonsense = false
 
@@ -161,11 +162,11 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
 
   const probe = yield* makeProbe((payload) => client.notify(probeChannel, payload))
 
-  const arrived = Effect.fnUntraced(function* (since: bigint) {
+  const arrived = Effect.gen(function* () {
     if (works) return
     works = true
     if (warnedAt !== undefined) {
-      const took = Duration.millis(Math.round(Number(since - warnedAt) / 1e6))
+      const took = Duration.millis(Math.round(Number(listeningSince - warnedAt) / 1e6))
       warnedAt = undefined
       yield* Effect.logInfo(`Hints of stops come again, after ${Duration.format(took)}`)
     }
@@ -174,28 +175,27 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
     yield* PubSub.publish(hints, StopHint.cases.Reconnected.make({}))
   })
 
-  const watch = (since: bigint) =>
-    Effect.gen(function* () {
-      yield* wanted.await
-      const outcome = yield* probe.send
-      if (outcome === "lost") return yield* new ProbeLost()
-      if (outcome === "arrived") yield* arrived(since)
-      yield* Effect.sleep(outcome === "unsent" ? soon : probeInterval)
-    }).pipe(Effect.forever)
+  const watch = Effect.gen(function* () {
+    yield* wanted.await
+    const outcome = yield* probe.send
+    if (outcome === "lost") return yield* new ProbeLost()
+    if (outcome === "arrived") yield* arrived
+    yield* Effect.sleep(outcome === "unsent" ? soon : probeInterval)
+  }).pipe(Effect.forever)
 
   const session = Effect.gen(function* () {
     const queues = yield* openListener(config, channel, probeChannel)
     listening = true
-    const since = yield* Clock.monotonicTimeNanos
+    listeningSince = yield* Clock.monotonicTimeNanos
     return yield* Effect.raceAllFirst([
       Effect.forever(Effect.flatMap(Queue.take(queues.hints), hear)),
       Effect.forever(Effect.flatMap(Queue.take(queues.probes), probe.received)),
-      watch(since)
+      watch
     ])
   }).pipe(Effect.scoped)
 
   const ended = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
-    const worked = works
+    const lasted = works && (yield* Clock.monotonicTimeNanos) - listeningSince >= enough
     works = false
     listening = false
     missed = subscribers > 0
@@ -205,13 +205,14 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
         `Hints of stops do not arrive; until they do, stops are found by polling. ${lineOf(Cause.squash(cause))}`
       )
     }
-    return worked
+    return lasted
   })
 
   yield* Effect.exit(session).pipe(
     Effect.flatMap(Exit.match({ onFailure: ended, onSuccess: Effect.succeed })),
-    // One that never worked is tried again later and later; after one that did, it begins anew.
-    Effect.filterOrFail((worked) => worked),
+    // One that never worked, or not for long, is tried again later and later; after one that did, it
+    // begins anew.
+    Effect.filterOrFail((lasted) => lasted),
     Effect.retry(backOff),
     Effect.repeat(Schedule.jittered(Schedule.spaced("100 millis"))),
     Effect.forkScoped
@@ -241,6 +242,9 @@ class ProbeLost extends Schema.TaggedError<ProbeLost>("effect-cancellation-sql/P
     return "A notification sent through the client did not arrive within 5 seconds. The listening connection may be frozen; or it leads to another server or database, or through a pooler that forgets LISTEN: then set listenUrl to the store's own server and database, past the pooler."
   }
 }
+
+// In nanoseconds: as long as the longest pause.
+const enough = 5_000_000_000n
 
 const backOff = Schedule.min([
   Schedule.exponential("100 millis"),

@@ -59,6 +59,51 @@ describe("a connection that is terminated", () => {
   )
 })
 
+describe("connections that are terminated one after another", () => {
+  it.effect("are made anew later and later, until one has lasted", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Postgres.database
+      const { listener, terminate } = yield* operator(url)
+      const clock = yield* TestClock.testClockWith(Effect.succeed)
+      const { linesAt, signal } = yield* open(url)
+      const observer = yield* observe(signal)
+      yield* observer.hearsReconnected(1)
+      let terminated = 0
+      const terminating = Effect.gen(function* () {
+        yield* terminate(yield* listener)
+        terminated++
+        yield* until(
+          Effect.sync(() => linesAt("Warn").length),
+          (warned) => warned === terminated
+        )
+      })
+      const pause = Effect.gen(function* () {
+        yield* terminating
+        const at = clock.currentTimeMillisUnsafe()
+        yield* untilLater(
+          Effect.sync(observer.reconnected),
+          (count) => count === terminated + 1,
+          "50 millis"
+        )
+        return clock.currentTimeMillisUnsafe() - at
+      })
+      const pauses = yield* Effect.forEach(Array.from({ length: 8 }), () => pause)
+      for (const last of pauses.slice(-2)) assert.isAtLeast(last, 3900)
+      yield* clock.adjust("5 seconds")
+      yield* terminating
+      let passed = 0
+      yield* until(
+        Effect.andThen(
+          clock.adjust("100 millis"),
+          Effect.sync(() => (passed += 100))
+        ),
+        (millis) => millis >= 2000
+      )
+      yield* observer.hearsReconnected(terminated + 1)
+    })
+  )
+})
+
 describe("a connection that nothing is said on", () => {
   it.live("is kept where the server ends sessions that are idle", () =>
     Effect.gen(function* () {

@@ -42,7 +42,8 @@ export const makeHints = Effect.fnUntraced(function* (options: {
   let missed = false
   // Whether the last probe arrived.
   let works = false
-  // Whether one has arrived on the present connection.
+  // Since when the present connection listens, if a probe has arrived on it.
+  let listeningSince = 0n
   let worked = false
   let warnedAt: bigint | undefined
   let warnedOfNonsense = false
@@ -133,6 +134,7 @@ export const makeHints = Effect.fnUntraced(function* (options: {
       })
     )
     listening = true
+    listeningSince = yield* Clock.monotonicTimeNanos
     return yield* Effect.raceAllFirst([
       broken,
       Effect.forever(
@@ -147,7 +149,7 @@ export const makeHints = Effect.fnUntraced(function* (options: {
   const ended = Effect.fnUntraced(function* (
     exit: Option.Option<Exit.Exit<never, RedisTrouble | ProbeLost>>
   ) {
-    const began = worked
+    const lasted = worked && (yield* Clock.monotonicTimeNanos) - listeningSince >= enough
     works = false
     worked = false
     listening = false
@@ -159,7 +161,7 @@ export const makeHints = Effect.fnUntraced(function* (options: {
       "Hints of stops do not arrive; until they do, stops are found by polling.",
       error instanceof Error ? error.message : String(error)
     )
-    return began
+    return lasted
   })
 
   yield* wanted.await.pipe(
@@ -170,8 +172,9 @@ export const makeHints = Effect.fnUntraced(function* (options: {
       )
     ),
     Effect.flatMap(ended),
-    // One that never worked is tried again later and later; after one that did, it begins anew.
-    Effect.filterOrFail((worked) => worked),
+    // One that never worked, or not for long, is tried again later and later; after one that did, it
+    // begins anew.
+    Effect.filterOrFail((lasted) => lasted),
     Effect.retry(backOff),
     Effect.repeat(Schedule.jittered(Schedule.spaced("100 millis"))),
     Effect.forkScoped
@@ -185,6 +188,9 @@ export const makeHints = Effect.fnUntraced(function* (options: {
     })
   )
 })
+
+// In nanoseconds: as long as the longest pause.
+const enough = 5_000_000_000n
 
 const backOff = Schedule.min([
   Schedule.exponential("100 millis"),
