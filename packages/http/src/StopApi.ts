@@ -52,7 +52,7 @@ const repeated = { repeated: Schema.optionalKey(Schema.Boolean) }
  * | phase | means |
  * |---|---|
  * | `none` | nobody asked this run to stop; with `ended` it is over |
- * | `pending` | nothing runs there yet; what starts before `expiresAt` is stopped |
+ * | `pending` | nothing runs there yet; what starts before `expiresAt` in the actor's own name is stopped |
  * | `requested` | stored: when, by whom, why |
  * | `observed` | the agent has seen it |
  * | `ended` | the run is over, and how |

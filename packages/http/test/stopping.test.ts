@@ -142,6 +142,52 @@ describe("a stop", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("that waits is told of to who asks again, and is nothing to read or to follow", () =>
+    Effect.gen(function* () {
+      const stops = yield* openStops()
+      const run = runOf()
+      const { events, stop } = pathsOf(run)
+      for (const phase of ["pending", "requested", "tooLate"]) {
+        if (phase === "requested") yield* stops.start(run)
+        if (phase === "tooLate") yield* stops.advance(run, "completed")
+        assert.strictEqual((yield* jsonOf(yield* stops.send("POST", stop, ada)))["phase"], phase)
+        const receipt = yield* stops.send("GET", stop, ada)
+        assert.strictEqual(receipt.status, phase === "pending" ? 404 : 200)
+        const following = new AbortController()
+        const { status } = yield* stops.send("GET", events, { ...ada, signal: following.signal })
+        following.abort()
+        assert.strictEqual(status, phase === "pending" ? 404 : 200)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live(
+    "waits in the actor's own name: an administrator stops what runs, not what another begins",
+    () =>
+      Effect.gen(function* () {
+        const stops = yield* openStops()
+        const root = { as: "root" }
+        const run = runOf()
+        const phaseOf = (path: string) =>
+          Effect.map(Effect.flatMap(stops.send("POST", path, root), jsonOf), (told) =>
+            [told, ...((told["receipts"] ?? []) as Array<typeof told>)]
+              .map(({ phase }) => phase)
+              .join("")
+          )
+        assert.strictEqual(yield* phaseOf(pathsOf(run).stop), "pending")
+        yield* stops.start(run)
+        assert.isUndefined((yield* stops.record(run))?.request)
+        assert.strictEqual(yield* phaseOf(pathsOf(run).stop), "requested")
+        assert.strictEqual(String((yield* stops.record(run))?.request?.requestedBy), "root")
+        const other = runOf({ chatId: "other" })
+        yield* stops.start(other)
+        yield* stops.advance(other, "completed")
+        assert.strictEqual(yield* phaseOf(pathsOf(other).chat), "pending")
+        // by its message it is found, whosever it is
+        assert.strictEqual(yield* phaseOf(pathsOf(other).stop), "tooLate")
+      }).pipe(Effect.scoped)
+  )
+
   it.live("takes the reasons of a page, and no other", () =>
     Effect.gen(function* () {
       const stops = yield* openStops()
