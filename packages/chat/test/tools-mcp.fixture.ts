@@ -111,8 +111,9 @@ export const layerStdio = (protocol: Protocol) =>
       const { add } = yield* Journal
       const server = createServer((socket) => {
         socket.on("error", () => {})
+        const lines = createInterface({ input: socket }).on("error", () => {})
         // A child of ours says nothing else.
-        createInterface({ input: socket }).on("line", (line) => add(JSON.parse(line) as Heard))
+        lines.on("line", (line) => add(JSON.parse(line) as Heard))
       })
       yield* Effect.acquireRelease(
         Effect.callback<void>((resume) => {
@@ -132,34 +133,41 @@ export const layerStdio = (protocol: Protocol) =>
 
 /** A client, connected by HTTP to a server in this process, which never answers such messages. */
 export const layerHttp = (protocol: Protocol, unanswered?: string) =>
-  Layer.unwrap(
-    Effect.gen(function* () {
-      const { add } = yield* Journal
-      const { address } = yield* HttpServer.HttpServer
-      const Mcp = McpServer.layerHttp({
-        ...named,
-        path: "/mcp",
-        protocols: [protocol],
-        registrations: registrations(add)
+  Layer.suspend(() => {
+    const server = createHttpServer()
+    return Layer.unwrap(
+      Effect.gen(function* () {
+        const { add } = yield* Journal
+        const { address } = yield* HttpServer.HttpServer
+        const Mcp = McpServer.layerHttp({
+          ...named,
+          path: "/mcp",
+          protocols: [protocol],
+          registrations: registrations(add)
+        })
+        const client = McpClient.layerHttp({
+          ...named,
+          protocol,
+          url: `${HttpServer.formatAddress(address)}/mcp`
+        })
+        const served = HttpRouter.serve(Mcp, {
+          disableLogger: true,
+          disableListenLog: true,
+          middleware: listenIn(add, unanswered)
+        })
+        // Else the server's end waits for connections that the client keeps for later.
+        const hangUp = Layer.effectDiscard(
+          Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
+        )
+        return Layer.provide(Layer.merge(client, hangUp), served)
       })
-      const client = McpClient.layerHttp({
-        ...named,
-        protocol,
-        url: `${HttpServer.formatAddress(address)}/mcp`
-      })
-      const served = HttpRouter.serve(Mcp, {
-        disableLogger: true,
-        disableListenLog: true,
-        middleware: listenIn(add, unanswered)
-      })
-      return Layer.provide(client, served)
-    })
-  ).pipe(
-    Layer.provide([
-      FetchHttpClient.layer,
-      NodeHttpServer.layer(createHttpServer, { port: 0, host: "127.0.0.1" })
-    ])
-  )
+    ).pipe(
+      Layer.provide([
+        FetchHttpClient.layer,
+        NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })
+      ])
+    )
+  })
 
 const listenIn =
   (add: (entry: Heard) => void, unanswered: string | undefined) =>

@@ -31,7 +31,8 @@ export const makeReports = Effect.gen(function* () {
     socket.on("error", () => {})
     socket.on("close", () => Deferred.doneUnsafe(gone, Effect.void))
     let isKnown = false
-    createInterface({ input: socket }).on("line", (line) => {
+    const lines = createInterface({ input: socket }).on("error", () => {})
+    lines.on("line", (line) => {
       if (isKnown) return Queue.offerUnsafe(signals, line)
       isKnown = true
       const [pid = "", ...name] = line.split(" ").toReversed()

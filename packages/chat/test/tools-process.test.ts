@@ -74,7 +74,7 @@ describe("the child process of a tool", () => {
   it.live("is killed if it ignores that, and the agent ends only then", () =>
     Effect.gen(function* () {
       const { command, started } = yield* makeReports
-      const { toolkit, underWay } = yield* toolkitOf(command("tool", ["stay"], "100 millis"))
+      const { toolkit, underWay } = yield* toolkitOf(command("tool", ["stay"], "1 second"))
       const calls = yield* stoppedCalls(toolkit, underWay)
       assert.deepStrictEqual(calls, ["Run: interrupted"])
       const { gone, pid, signals } = yield* Queue.take(started)
@@ -88,7 +88,7 @@ describe("the child process of a tool", () => {
   it.live("is killed with the children that it has, though it ended by itself at SIGTERM", () =>
     Effect.gen(function* () {
       const { command, started } = yield* makeReports
-      const { toolkit, underWay } = yield* toolkitOf(command("tool", ["parent"], "100 millis"))
+      const { toolkit, underWay } = yield* toolkitOf(command("tool", ["parent"], "1 second"))
       const family = yield* Deferred.make<ReadonlyArray<Reporter>>()
       const calls = yield* stoppedCalls(
         toolkit,

@@ -8,7 +8,7 @@ import { ref, runId } from "./support/chat.ts"
 import * as ScriptedModel from "./support/scriptedModel.ts"
 
 /** A model that wishes for these tools, in one answer, and then has no more wishes. */
-export const modelCalling = (...names: ReadonlyArray<string>) =>
+const modelCalling = (...names: ReadonlyArray<string>) =>
   ScriptedModel.layer([
     ...names.flatMap((name) => ScriptedModel.calls(name)),
     ScriptedModel.ends("tool-calls")
