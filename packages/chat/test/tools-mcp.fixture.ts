@@ -29,7 +29,7 @@ export type Heard =
   | { readonly _tag: "Closed"; readonly id: number | undefined }
 
 /** A JSON-RPC message, as far as these tests look at it. */
-export interface Message {
+interface Message {
   readonly id?: number
   readonly method?: string
   readonly params?: { readonly name?: string; readonly requestId?: number }
