@@ -1,10 +1,16 @@
 // The page of the guide, as it is written there.
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { RunQuery } from "effect-cancellation"
+import { Viewers } from "effect-cancellation-http/Viewers"
 import * as client from "effect-cancellation-http/browser"
 import fs from "node:fs"
 import path from "node:path"
 import { transformWithOxc } from "vite"
 import { event, receipts } from "./support/receipts.ts"
+import { openServer } from "./support/server.ts"
+import { runOf } from "./support/stops.ts"
 import { type Answer, json, listen, refuse, stream } from "./support/scripted.ts"
 
 const guide = path.resolve(import.meta.dirname, "../docs/page.md")
@@ -76,6 +82,21 @@ describe("the page of the guide", () => {
     assert.deepStrictEqual(shown, ["Stopped", true])
   })
 
+  it("goes on to follow the same stop when just the connection is cut, as often as it is", async () => {
+    const asked: Array<string> = []
+    const shown = await press((response, { method, url }, index) => {
+      asked.push(`${method} ${url}`)
+      if (method === "POST") return json(response, 202, requested)
+      if (index === 3) return stream(response, event(ended)).end()
+      const told = event(index === 1 ? requested : observed)
+      return stream(response, "retry: 1\n\n").write(told, () => response.destroy())
+    })
+    assert.deepStrictEqual(shown, ["Stopped", true])
+    const path = "/chats/chat-1/messages/message-7/stop"
+    const events = `GET ${path}/events?runId=run-1`
+    assert.deepStrictEqual(asked, [`POST ${path}`, events, events, events])
+  })
+
   it("says that nothing was stopped if no run began, and lets press again", async () => {
     const vain = { ...pending, runId: "run-1", expiresAt: pending.requested.at }
     const asked: Array<string> = []
@@ -91,4 +112,46 @@ describe("the page of the guide", () => {
     const shown = await press((response) => refuse(response, 403, "forbidden"))
     assert.deepStrictEqual(shown, ["Not stopped, as far as is known: No.", false])
   })
+})
+
+describe("a page on the Stop API itself", () => {
+  for (const [what, onDisconnect] of [
+    ["goes on", "continue"],
+    ["goes on within the grace", "stop"]
+  ] as const) {
+    it.live(`is told on when just its connection is cut, and the run ${what}`, () =>
+      Effect.gen(function* () {
+        const server = yield* openServer({
+          beside: Viewers.layer({ onDisconnect, grace: "1 minute" }),
+          idleTick: "5 millis"
+        })
+        const run = runOf()
+        yield* server.start(run)
+        const retried: Array<string> = []
+        const events = client.stopEvents({
+          baseUrl: `http://127.0.0.1:${server.port}`,
+          ...run.ref,
+          headers: { authorization: "Bearer ada" },
+          onRetry: ({ code }) => retried.push(code)
+        })
+        yield* Effect.addFinalizer(() => Effect.sync(events.close))
+        const next = Effect.promise(() => events.next())
+        assert.strictEqual((yield* next).value?.phase, "none")
+        const hearing = yield* Effect.forkChild(next)
+        server.server.closeAllConnections()
+        // it comes back by itself
+        yield* server.requests.atLeast(2)
+        const [record] = yield* server.faults.store.findRuns(
+          RunQuery.cases.Refs.make({ refs: [run.ref] })
+        )
+        assert.isDefined(record)
+        assert.isUndefined(record.request)
+        assert.isUndefined(record.outcome)
+        yield* server.faults.store.advanceRuns([{ run, to: "completed" }])
+        const { value } = yield* Fiber.join(hearing)
+        assert.deepStrictEqual(value && "ended" in value && value.ended?.outcome, "completed")
+        assert.deepStrictEqual(retried, ["no_answer"])
+      }).pipe(Effect.scoped)
+    )
+  }
 })
