@@ -63,12 +63,14 @@ export const fromMessages = Effect.fnUntraced(function* (
     const stored = message.role === "assistant" ? turnOf(message) : undefined
     return stored === undefined
       ? Effect.succeed(textOf(message))
-      : Effect.catch(decode(stored), (error) =>
-          Effect.as(
-            Effect.logWarning(
-              `The stored turn of message ${message.ref.messageId} cannot be read, its text stands for it: ${error.message}`
-            ),
-            textOf(message)
+      : decode(stored).pipe(
+          Effect.catch((error) =>
+            Effect.as(
+              Effect.logWarning(
+                `The stored turn of message ${message.ref.messageId} cannot be read, its text stands for it: ${error.message}`
+              ),
+              textOf(message)
+            )
           )
         )
   })

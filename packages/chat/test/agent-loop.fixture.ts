@@ -32,13 +32,13 @@ const settings = {
 }
 
 /** Changes the world. */
-export const Work = Tool.make("Work", settings)
+const Work = Tool.make("Work", settings)
 /** Only reads. */
-export const Look = Tool.make("Look", settings).annotate(Tool.Readonly, true)
+const Look = Tool.make("Look", settings).annotate(Tool.Readonly, true)
 /** Runs to its end once it has begun. */
-export const Pay = Tool.make("Pay", settings).annotate(Uncancellable, true)
+const Pay = Tool.make("Pay", settings).annotate(Uncancellable, true)
 /** Tells the model of its failures. */
-export const Try = Tool.make("Try", { ...settings, failureMode: "return" })
+const Try = Tool.make("Try", { ...settings, failureMode: "return" })
 
 export const toolkit = Toolkit.make(Work, Look, Pay, Try)
 
@@ -81,9 +81,9 @@ export const makeBench = (
   }
 }
 
-export type Bench = ReturnType<typeof makeBench>
+type Bench = ReturnType<typeof makeBench>
 
-export interface Stage {
+interface Stage {
   readonly bench?: Bench
   readonly chat?: Partial<ChatServiceOptions>
   readonly store?: Layer.Layer<MessageStore>

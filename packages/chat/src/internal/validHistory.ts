@@ -82,7 +82,8 @@ const turn = (
         // Nobody answers it any more.
         case "tool-approval-request":
           return []
-        default:
+        case "file":
+        case "reasoning":
           return [part]
       }
     })
