@@ -293,4 +293,18 @@ describe("createAssistantMessage", () => {
       assert.isTrue(yield* isComplete(ref.messageId))
     }).pipe(Effect.provide(layer))
   )
+
+  it.effect("leaves no message open that comes to be when the run is over", () =>
+    Effect.gen(function* () {
+      const unsteady = yield* Unsteady
+      yield* unsteady.create("resist")
+      const fiber = yield* start(reasonOf(create({ messageId: second })))
+      yield* unsteady.askedToCreate(1)
+      yield* pass("5 seconds")
+      assert.strictEqual(yield* Fiber.join(fiber), "ContentUnavailable")
+      yield* unsteady.release
+      yield* settle
+      assert.isTrue(yield* isComplete(second))
+    }).pipe(Effect.provide(layer))
+  )
 })

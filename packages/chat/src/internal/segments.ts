@@ -80,6 +80,7 @@ export const makeSegments = (options: {
   const { content, finalWriteTimeout, isCancelled, writeTimeout, writer } = options
   const segments = new Map<MessageId, Segment>()
   let isAway = false
+  let isOver = false
 
   const open = (ref: MessageRef, held: AssistantFields, isInDoubt: boolean): Segment => {
     const segment: Segment = {
@@ -177,7 +178,13 @@ export const makeSegments = (options: {
     Effect.suspend(() => {
       const ref = MessageRef.make({ ...current.ref, messageId })
       const made = NewMessage.make({ ref, role: "assistant", writer, ...storable(fields) })
-      return within(writeTimeout, "create", content.create(made)).pipe(
+      const call = Effect.onExit(content.create(made), () =>
+        // Given up, it may be done when nobody is left to complete it.
+        isOver
+          ? Effect.ignore(content.modify(MessageChange.make({ ref, writer, setCompletedAt: true })))
+          : Effect.void
+      )
+      return within(writeTimeout, "create", call).pipe(
         Effect.tap(() =>
           Effect.sync(() => {
             current = open(ref, fieldsOf(fields), false)
@@ -253,13 +260,14 @@ export const makeSegments = (options: {
     }),
     complete: Effect.suspend(() => completeOne(current)),
     // All are tried, in the time of one; then the first that is lost is the defect.
-    finish: Effect.suspend(() =>
-      Effect.forEach(
+    finish: Effect.suspend(() => {
+      isOver = true
+      return Effect.forEach(
         Array.from(segments.values()).filter(({ completedAt }) => completedAt === undefined),
         (segment) => Effect.exit(finishOne(segment)),
         { concurrency: "unbounded" }
       )
-    ).pipe(Effect.flatMap((exits) => Effect.forEach(exits, (exit) => exit, { discard: true })))
+    }).pipe(Effect.flatMap((exits) => Effect.forEach(exits, (exit) => exit, { discard: true })))
   }
 }
 
