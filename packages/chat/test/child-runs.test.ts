@@ -203,7 +203,7 @@ describe("when the parent is stopped, a child that is to stop", () => {
 
   it.effect("is told of a drain of their process as what it is, however many there are", () =>
     Effect.gen(function* () {
-      const children = Array.from({ length: 1000 }, () => story())
+      const children = Array.from({ length: 300 }, () => story())
       const parents = yield* Effect.forEach(children, (child, index) =>
         child.works("1 seconds").pipe(
           childOf(`child ${index}`),
