@@ -159,6 +159,24 @@ describe("a child that runs in another process and is followed", () => {
     }).pipe(inLab())
   )
 
+  it.effect(
+    "that is followed after the stop of its parent cannot begin before the store has it",
+    () =>
+      Effect.gen(function* () {
+        const faults = yield* StoreFaults
+        yield* Effect.gen(function* () {
+          yield* CancellationWatcher.cancel("user")
+          yield* faults.set({ requestStop: Fault.hang })
+          const follows = yield* Effect.forkChild(ChildRuns.follow(child))
+          yield* pass("1 second")
+          assert.isUndefined(follows.pollUnsafe())
+          yield* faults.heal
+          yield* Fiber.join(follows)
+          assert.strictEqual((yield* asked).ended, 1)
+        }).pipe(Effect.scoped, asParent)
+      }).pipe(inLab())
+  )
+
   it.effect("is not stopped once it is not followed any more", () =>
     Effect.gen(function* () {
       yield* Effect.gen(function* () {
