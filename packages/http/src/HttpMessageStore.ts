@@ -36,8 +36,10 @@ export interface HttpMessageStoreOptions {
   /**
    * The token of this agent, sent as `Authorization: Bearer`. An effect is asked once for all, and
    * again when the server answers 401; what it fails with is not told. If the new one is refused too,
-   * calls fail at once for a second, then for two, and so on, at most ten. A token that covers fewer runs
-   * than the one before ends those left out, as if they had been deleted.
+   * calls fail at once for a second, then for two, and so on, at most ten. It is also asked, at most once
+   * a second, when the server answers 403 to a start, which is sent again if there is another token: that
+   * may be for more runs. A token that covers fewer runs than the one before ends those left out, as if
+   * they had been deleted.
    */
   readonly token: Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted<string>, unknown>
   /** After this a request counts as failed and is ended. Default 5 seconds. */
@@ -104,7 +106,7 @@ const make = Effect.fnUntraced(function* (options: HttpMessageStoreOptions) {
 })
 
 const storeOf = (
-  { api, call, callAll, urgent }: AgentClient,
+  { api, call, callAll, granted, urgent }: AgentClient,
   { leases = true, runs = true }: Partial<Pick<Supports, "runs" | "leases">>
 ): MessageStore["Service"] => {
   const ifSupported = <A>(
@@ -126,7 +128,9 @@ const storeOf = (
         "startRuns",
         Effect.map(
           callAll("startRuns", all, (some) =>
-            urgent.start({ payload: { runs: some, ...(lease && { lease: leaseOf(lease) }) } })
+            granted(
+              urgent.start({ payload: { runs: some, ...(lease && { lease: leaseOf(lease) }) } })
+            )
           ),
           recordsOf
         )

@@ -14,10 +14,17 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
 import { type MessageStoreError, unavailable, unsupported } from "effect-cancellation"
 import { AgentHttpApi, maxBatch } from "../AgentApi.ts"
-import { NotSupported, TooLarge } from "../Problem.ts"
+import { Forbidden, NotSupported, TooLarge } from "../Problem.ts"
 import { makeAgentGate } from "./agentGate.ts"
 import { makeAgentTokens, type Token } from "./agentTokens.ts"
 import { AgentTrouble, troubleOf } from "./agentTrouble.ts"
+
+interface Sending {
+  /** Waits until a request may be sent. */
+  readonly pass: Effect.Effect<void>
+  /** Notes with which token it is. */
+  readonly shown: (token: Token) => Effect.Effect<void>
+}
 
 export const makeAgentClient = Effect.fnUntraced(function* (options: {
   readonly baseUrl: string
@@ -32,9 +39,10 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
   const sendWith = Effect.fnUntraced(function* (
     request: HttpClientRequest.HttpClientRequest,
     token: Token,
-    pass: Effect.Effect<void>
+    { pass, shown }: Sending
   ) {
     yield* pass
+    yield* shown(token)
     const response = yield* http.execute(HttpClientRequest.bearerToken(request, token))
     yield* gate.saw(response)
     // `fetch` follows redirects by itself: what answered is not what was asked.
@@ -48,13 +56,13 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
 
   const send = Effect.fnUntraced(function* (
     request: HttpClientRequest.HttpClientRequest,
-    pass: Effect.Effect<void>
+    sending: Sending
   ) {
     const token = yield* tokens.get
-    const response = yield* sendWith(request, token, pass)
+    const response = yield* sendWith(request, token, sending)
     if (response.status !== 401) return yield* Effect.as(tokens.accepted, response)
     const renewed = yield* tokens.renew(token)
-    const again = yield* sendWith(request, renewed, pass)
+    const again = yield* sendWith(request, renewed, sending)
     if (again.status !== 401) return yield* Effect.as(tokens.accepted, again)
     yield* tokens.refused(renewed)
     return yield* new AgentTrouble({
@@ -62,17 +70,47 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
     })
   })
 
-  const apiPast = (pass: Effect.Effect<void>) =>
+  const apiBy = (sending: Partial<Sending>) =>
     HttpApiClient.group(AgentHttpApi, {
       group: "agent",
       baseUrl,
-      httpClient: HttpClient.transform(http, (_, request) => send(request, pass))
+      httpClient: HttpClient.transform(http, (_, request) =>
+        send(request, { pass: gate.pass, shown: () => Effect.void, ...sending })
+      )
     })
 
   /** Waits until the server wants requests. */
-  const api = yield* apiPast(gate.pass)
+  const api = yield* apiBy({})
   /** For what is lost if it waits: then live runs are marked as lost, and ends are never told. */
-  const urgent = yield* apiPast(Effect.void)
+  const urgent = yield* apiBy({ pass: Effect.void })
+
+  let shownForHints: Token | undefined
+  const listening = yield* apiBy({
+    shown: (token) =>
+      Effect.sync(() => {
+        shownForHints = token
+      })
+  })
+  /** One stream of hints at a time, and whether its token is not the present one any more. */
+  const hints = {
+    open: listening.hints({ responseMode: "response-only" }),
+    outdated: Effect.suspend(() =>
+      shownForHints === undefined ? Effect.never : tokens.replaced(shownForHints)
+    )
+  }
+
+  /** What is refused for the runs it names is asked once more if there is a token for other runs. */
+  const granted = <A, E, R>(request: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(tokens.get, (token) =>
+      Effect.catchIf(
+        request,
+        (error) => error instanceof Forbidden,
+        (error) =>
+          Effect.flatMap(tokens.better(token), (better) =>
+            better === token ? Effect.fail(error) : request
+          )
+      )
+    )
 
   const answered = <A, E>(request: Effect.Effect<A, E, Scope.Scope>) =>
     Effect.timeoutOrElse(Effect.scoped(request), {
@@ -108,7 +146,7 @@ export const makeAgentClient = Effect.fnUntraced(function* (options: {
     return Effect.mapError(each(batchesOf(items)), errorOf(operation))
   }
 
-  return { api, urgent, call, callAll, gate }
+  return { api, urgent, hints, granted, call, callAll, gate }
 })
 
 export type AgentClient = Effect.Success<ReturnType<typeof makeAgentClient>>

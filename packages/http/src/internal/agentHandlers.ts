@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import {
   type Lease,
   MessageStore,
@@ -16,9 +17,9 @@ import {
 import type { AgentLease, Look } from "../AgentApi.ts"
 import { Agent } from "../CurrentAgent.ts"
 import { Forbidden, InvalidRequest, Unavailable } from "../Problem.ts"
+import { makeAgentGrants } from "./agentGrants.ts"
 import { makeAgentHints } from "./agentHints.ts"
 import { type AgentOwners, ownersOf } from "./agentOwner.ts"
-import { withinOf } from "./agentScope.ts"
 import { makeAgentSweep } from "./agentSweep.ts"
 import { eventStream } from "./eventStream.ts"
 import { ofStore } from "./storeProblem.ts"
@@ -42,7 +43,7 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
   const signal = yield* StopSignal
   const hints = yield* makeAgentHints({ ...settings, signal })
   const sweep = makeAgentSweep(settings.sweepAfter)
-  const isWithin = Effect.map(Agent, withinOf)
+  const { following, isWithin } = makeAgentGrants()
   const owners = Effect.flatMap(Agent, ownersOf)
 
   const ask = <A>(call: Effect.Effect<A, MessageStoreError>) =>
@@ -141,8 +142,11 @@ export const makeAgentHandlers = Effect.fnUntraced(function* (settings: AgentSet
       lease(payload.leases),
     sweep: () => records(sweepLost),
     hints: () =>
-      Effect.map(isWithin, (isOwn) =>
-        eventStream(hints(isOwn), { keepAlive: settings.keepAlive, longest: settings.maxHints })
+      Effect.map(following, (isOwn) =>
+        eventStream(Stream.unwrap(Effect.map(isOwn, hints)), {
+          keepAlive: settings.keepAlive,
+          longest: settings.maxHints
+        })
       )
   }
 })

@@ -40,7 +40,7 @@ export const makeAgentListener = Effect.fnUntraced(function* (options: {
   })
 
   const open = Effect.timeoutOrElse(
-    client.api.hints({ responseMode: "response-only" }).pipe(
+    client.hints.open.pipe(
       Effect.filterOrFail(
         ({ headers, status }) =>
           status === 200 && /^text\/event-stream\s*(;|$)/i.test(headers["content-type"] ?? ""),
@@ -54,12 +54,15 @@ export const makeAgentListener = Effect.fnUntraced(function* (options: {
     }
   )
 
-  /** Ends when the server ends the stream; `heard` with the first that comes. */
+  /**
+   * Ends when the server ends the stream, or the token is not the present one any more; `heard` with
+   * the first that comes.
+   */
   const session = (heard: Effect.Effect<void>, tell: (hint: StopHint) => Effect.Effect<void>) =>
     Effect.gen(function* () {
       const response = yield* Effect.andThen(client.gate.pass, open)
       let isFirst = true
-      yield* response.stream.pipe(
+      return yield* response.stream.pipe(
         Stream.timeoutOrElse({
           duration: silence,
           orElse: () =>
@@ -76,7 +79,9 @@ export const makeAgentListener = Effect.fnUntraced(function* (options: {
         }),
         Stream.decodeText,
         Stream.pipeThroughChannel(Sse.decodeDataSchema(StopHint)),
-        Stream.runForEach(({ data }) => tell(data))
+        Stream.runForEach(({ data }) => tell(data)),
+        Effect.as("ended" as const),
+        Effect.raceFirst(Effect.as(client.hints.outdated, "outdated" as const))
       )
     }).pipe(
       Effect.scoped,
@@ -98,7 +103,7 @@ export const makeAgentListener = Effect.fnUntraced(function* (options: {
       const exit = yield* Effect.exit(session(heard, tell))
       if (Exit.isFailure(exit)) {
         yield* isAway(troubleOf(baseUrl, Cause.squash(exit.cause)))
-      } else if (!works) {
+      } else if (!works && exit.value === "ended") {
         yield* isAway(new AgentTrouble({ reason: `${baseUrl} ended the stream at once` }))
       }
       // A server that ends every stream soon is asked later and later as well.

@@ -20,12 +20,19 @@ interface AgentTokens {
   readonly renew: (refused: Token) => Effect.Effect<Token, AgentTrouble>
   /** Notes that this token, which was asked for in place of another, was refused too. */
   readonly refused: (token: Token) => Effect.Effect<void>
+  /** The token to send where this one was not enough; this one itself if there is no other. */
+  readonly better: (insufficient: Token) => Effect.Effect<Token>
+  /** Waits until another token than this one is sent. */
+  readonly replaced: (token: Token) => Effect.Effect<void>
   /** Notes that a token was not refused. */
   readonly accepted: Effect.Effect<void>
 }
 
 /** In milliseconds. Longer would keep a lease from being renewed for a slip of whoever looks at tokens. */
 const longestRest = 10_000
+
+/** In milliseconds. A start that is refused is asked again every two seconds, and in parts at once. */
+const betterRest = 1000
 
 export const makeAgentTokens = Effect.fnUntraced(function* (options: {
   readonly token: Token | Effect.Effect<Token, unknown>
@@ -37,6 +44,8 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
   let known: Token | undefined
   let refusals = 0
   let restsUntil = Number.NEGATIVE_INFINITY
+  let askedForBetter = Number.NEGATIVE_INFINITY
+  let changed = Deferred.makeUnsafe<void>()
   let asking: Deferred.Deferred<Token, AgentTrouble> | undefined
 
   const source: Effect.Effect<Token, AgentTrouble> = Redacted.isRedacted(token)
@@ -62,8 +71,15 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
       Effect.onExit((exit) =>
         Effect.sync(() => {
           asking = undefined
-          if (Exit.isSuccess(exit)) known = exit.value
-          Deferred.doneUnsafe(answer, exit)
+          const isOther =
+            Exit.isSuccess(exit) && (known === undefined || !isSame(known, exit.value))
+          if (isOther) known = exit.value
+          Deferred.doneUnsafe(
+            answer,
+            known === undefined || Exit.isFailure(exit) ? exit : Exit.succeed(known)
+          )
+          Deferred.doneUnsafe(changed, Exit.void)
+          changed = Deferred.makeUnsafe()
         })
       ),
       Effect.updateContext((_: Context.Context<never>) => context),
@@ -93,12 +109,31 @@ export const makeAgentTokens = Effect.fnUntraced(function* (options: {
         known = undefined
         restsUntil = now + Math.min(1000 * 2 ** refusals++, longestRest)
       }),
+    better: Effect.fnUntraced(function* (insufficient) {
+      if (Redacted.isRedacted(token)) return insufficient
+      if (known !== undefined && known !== insufficient) return known
+      const now = yield* elapsed
+      if (asking === undefined) {
+        if (now - askedForBetter < betterRest) return insufficient
+        askedForBetter = now
+      }
+      // The one there is stays in use meanwhile: for the rest it is good.
+      return yield* Effect.orElseSucceed(ask, () => insufficient)
+    }),
+    replaced: (token) =>
+      Effect.suspend(() =>
+        known === undefined || isSame(known, token)
+          ? Effect.andThen(Deferred.await(changed), tokens.replaced(token))
+          : Effect.void
+      ),
     accepted: Effect.sync(() => {
       refusals = 0
     })
   }
   return tokens
 })
+
+const isSame = (one: Token, other: Token): boolean => Redacted.value(one) === Redacted.value(other)
 
 const allRefused = new AgentTrouble({
   reason: "The server refuses every new token (401); one is asked for again later"
