@@ -110,7 +110,11 @@ const play = (one: Case): Effect.Effect<Trace, unknown> =>
     })
     const scripts: ReadonlyArray<Script> = one.steps.map((count, step) => [
       thinks,
-      ...wishes(...Array.from({ length: count }, (_, index) => call(`${step}-${index}`)))
+      ...wishes(
+        ...Array.from({ length: count }, (_, index) =>
+          call(`${step}-${index}`, index % 3 === 2 ? "Pay" : "Work")
+        )
+      )
     ])
 
     return yield* Effect.gen(function* () {

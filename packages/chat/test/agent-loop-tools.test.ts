@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { AiError, Prompt, Tool, Toolkit } from "effect/ai"
-import { MessageRepo } from "effect-cancellation"
+import { MessageStore } from "effect-cancellation"
 import {
   type AgentEvent,
   AgentLoop,
@@ -26,10 +26,11 @@ import {
   resultsIn,
   settle,
   stage,
+  stopElsewhere,
   toolkit,
   wishes
 } from "./agent-loop.fixture.ts"
-import { ref, stored } from "./support/chat.ts"
+import { stored } from "./support/chat.ts"
 import { Asked, calls, ends, says, type Script } from "./support/scriptedModel.ts"
 
 const prompt = "Do it."
@@ -256,11 +257,12 @@ describe("an approval", () => {
     Effect.gen(function* () {
       yield* reset
       yield* settle
-      const repo = yield* MessageRepo
+      const store = yield* MessageStore
       const result = yield* AgentLoop.run({
         prompt,
         toolkit: Asks,
-        approve: () => Effect.as(Effect.orDie(repo.requestStop(ref)), true)
+        // In another process, so that only a look at the store finds it.
+        approve: () => Effect.as(Effect.provideService(stopElsewhere, MessageStore, store), true)
       })
       assert.deepStrictEqual(endsOf(result), ["Always-calm notStarted"])
       assert.deepStrictEqual(done, [])

@@ -330,6 +330,34 @@ describe("a stop", () => {
     )
   })
 
+  it.effect("keeps the words and the tokens of the steps before", () => {
+    const bench = makeBench()
+    return Effect.gen(function* () {
+      const loop = yield* Effect.forkChild(run)
+      yield* bench.until("begin a")
+      yield* TestClock.adjust("100 millis")
+      yield* bench.until("spoken")
+      yield* pressStop()
+      const result = yield* Fiber.join(loop)
+      assert.deepInclude(result, { text: "First.\n\nThen", iterations: 2 })
+      assert.strictEqual(result.usage?.outputTokens.total, 1)
+      assert.deepStrictEqual(
+        result.messages.map(({ role }) => role),
+        ["assistant", "tool", "assistant"]
+      )
+    }).pipe(
+      Effect.provide(
+        stage(
+          [
+            [...says("First."), ...call("a"), ends("tool-calls", { input: 10, output: 1 })],
+            [...says("Then"), bench.say("spoken"), Effect.never]
+          ],
+          { bench }
+        )
+      )
+    )
+  })
+
   it.effect("between two operations is found by the flag, and asks the model nothing more", () =>
     Effect.gen(function* () {
       const repo = yield* MessageRepo
@@ -342,7 +370,7 @@ describe("a stop", () => {
             _tag === "ToolEnded"
               ? Effect.andThen(Effect.orDie(repo.requestStop(ref)), chat.cancellation.cancellation)
               : Effect.void
-        }).pipe(Effect.map((result) => result))
+        })
       )
       assert.strictEqual(result._tag, "Stopped")
       assert.deepInclude(result, { underWay: { _tag: "Nothing" }, iterations: 1 })
