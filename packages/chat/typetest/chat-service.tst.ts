@@ -4,7 +4,7 @@
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { type AiError, type LanguageModel, Tool, Toolkit } from "effect/ai"
 import type {
