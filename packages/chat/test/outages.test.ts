@@ -108,6 +108,25 @@ describe("an outage of the texts during the turn", () => {
     )
   )
 
+  it.effect("sends the newer of two if the write of the older failed meanwhile", () =>
+    Effect.gen(function* () {
+      const unsteady = yield* Unsteady
+      yield* unsteady.modify("hang")
+      const fiber = yield* start(
+        Effect.all([save("Older"), Effect.andThen(unsteady.asked(1), save("Newer"))], {
+          concurrency: 2
+        })
+      )
+      yield* unsteady.modify("steady")
+      yield* pass("5 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(
+        unsteady.accepted.flatMap(({ change }) => change.text ?? []),
+        ["Newer", "Newer"]
+      )
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("lets a write that comes late win only until the end", () =>
     Effect.gen(function* () {
       const unsteady = yield* Unsteady
@@ -318,6 +337,24 @@ describe("an outage of the texts at the end of the run", () => {
       yield* Fiber.join(fiber)
       for (const id of [ref.messageId, ...ids]) assert.isDefined((yield* stored(id)).completedAt)
       assert.strictEqual(yield* completions, 4)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("is over for all messages of the turn in the time of one", () =>
+    Effect.gen(function* () {
+      const unsteady = yield* Unsteady
+      const fiber = yield* start(
+        Effect.gen(function* () {
+          const chat = yield* ChatService
+          for (const id of ["second", "third", "fourth"]) {
+            yield* chat.createAssistantMessage({ messageId: MessageId.make(id) })
+          }
+          yield* unsteady.modify("fail")
+        }),
+        { finalWriteTimeout: "3 seconds" }
+      )
+      yield* pass("3400 millis")
+      assert.isTrue(Exit.hasDies(yield* Fiber.await(fiber)))
     }).pipe(Effect.provide(layer))
   )
 

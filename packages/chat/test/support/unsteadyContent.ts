@@ -53,6 +53,8 @@ export class Unsteady extends Context.Service<
     readonly askedToCreate: (nth: number) => Effect.Effect<void>
     /** What calls of `modify` asked for, in the order in which they began. */
     readonly changes: ReadonlyArray<MessageChange>
+    /** What of it was interrupted while it hung. */
+    readonly interrupted: ReadonlyArray<MessageChange>
     /** What of it was written, in the order in which it was. */
     readonly accepted: ReadonlyArray<Accepted>
   }
@@ -76,6 +78,7 @@ const makeCounter = () => {
 const make = Effect.gen(function* () {
   const content = yield* MessageContent
   const changes: Array<MessageChange> = []
+  const interrupted: Array<MessageChange> = []
   const accepted: Array<Accepted> = []
   const modified = makeCounter()
   const created = makeCounter()
@@ -130,7 +133,9 @@ const make = Effect.gen(function* () {
         const written = Effect.tap(content.modify(change), (message) =>
           Effect.map(Clock.currentTimeMillis, (at) => void accepted.push({ at, change, message }))
         )
-        return inMood(modifyMood, "modify", written)
+        return Effect.onInterrupt(inMood(modifyMood, "modify", written), () =>
+          Effect.sync(() => void interrupted.push(change))
+        )
       })
   })
 
@@ -149,6 +154,7 @@ const make = Effect.gen(function* () {
         asked: modified.reached,
         askedToCreate: created.reached,
         changes,
+        interrupted,
         accepted
       })
     )
