@@ -48,7 +48,7 @@ type After =
 
 type End = "succeed" | "fail" | "die"
 
-export type Act =
+type Act =
   | { readonly act: "advance"; readonly ms: number }
   | { readonly act: "stop"; readonly reason: StopReason; readonly later: boolean }
   | { readonly act: "cancel"; readonly reason: StopReason }
