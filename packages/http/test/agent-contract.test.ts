@@ -52,3 +52,26 @@ StopSignalContract.suite(
     })
   )
 )
+
+// As a queue would give it jobs: each run when the suite first names it, to the same token.
+StopSignalContract.suite(
+  "over HTTP, for named runs",
+  Layer.effect(
+    StopSignal,
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const runs: Array<Run> = []
+      server.tokens.agents.set("fleet", { _tag: "Runs", agent: "fleet", runs })
+      const agent = yield* openAgent(server.url, { token: Redacted.make("fleet") })
+      return {
+        publish: (run: Run) =>
+          Effect.gen(function* () {
+            runs.push(run)
+            yield* Effect.orDie(agent.store.stopRequests([run]))
+            yield* server.signal.publish(run)
+          }),
+        hints: agent.signal.hints
+      }
+    })
+  )
+)

@@ -1,11 +1,19 @@
-import fc from "fast-check"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { ProcessId, type Run, runKey, StopIntent, UserId } from "effect-cancellation"
-import { type AgentServerUnderTest, post, runIn, startServer, stopOf } from "./agent-fixture.ts"
+import * as Redacted from "effect/Redacted"
+import { MessageRef, ProcessId, Run, RunId, runKey, StopIntent, UserId } from "effect-cancellation"
+import { observe } from "../../sql/test/support/signals.ts"
+import {
+  type AgentServerUnderTest,
+  openAgent,
+  post,
+  runIn,
+  startServer,
+  stopOf
+} from "./agent-fixture.ts"
 
 /** What an application may have read from somewhere, and takes for an agent. */
 const noAgents = {
@@ -292,65 +300,79 @@ describe("what an agent may ask", () => {
       assert.strictEqual(yield* send({ "content-type": "text/plain" }), 415)
     })
   )
+})
 
-  it.effect("whatever it likes: no answer is a 500, and no run of others is touched", () =>
-    Effect.gen(function* () {
-      const server = yield* startServer({ sweepAfter: 0 })
-      const strange = runIn("other", "strange")
-      yield* server.store.startRuns([strange])
-      const before = yield* server.store.findRuns({ _tag: "Refs", refs: [strange.ref] })
-      const id = fc.oneof(fc.constant("strange"), fc.string({ unit: "grapheme", maxLength: 8 }))
-      const run = fc.record(
-        {
-          ref: fc.record(
-            {
-              companyId: fc.oneof(fc.constantFrom("acme", "other", "default"), id),
-              userId: id,
-              chatId: fc.oneof(fc.constant("chat-strange"), id),
-              messageId: fc.oneof(fc.constant("message-strange"), id)
-            },
-            { requiredKeys: ["chatId", "messageId"] }
-          ),
-          runId: fc.oneof(fc.constant("run-strange"), id)
-        },
-        { requiredKeys: ["ref", "runId"] }
-      )
-      const lease = fc.record({
-        owner: id,
-        ttl: fc.oneof(fc.double(), fc.integer({ min: 1, max: 600_000 }))
+describe("named runs", () => {
+  const { ref, runId } = runIn("acme", "one")
+  const one = Run.make({ ref: MessageRef.of({ ...ref, userId: "ada" }), runId })
+  const of = (change: Partial<Parameters<typeof MessageRef.of>[0]>, id: string = runId) =>
+    Run.make({ ref: MessageRef.of({ ...one.ref, ...change }), runId: RunId.make(id) })
+  const { userId: _userId, ...ofNobody } = one.ref
+  const { companyId: _companyId, ...ofNoCompany } = one.ref
+
+  const others: ReadonlyArray<readonly [title: string, run: Run]> = [
+    ["another run of the message", of({}, "run-two")],
+    ["a namesake in another company", of({ companyId: "other" })],
+    ["a namesake in no company", Run.make({ ref: MessageRef.of(ofNoCompany), runId })],
+    ["a namesake of another user", of({ userId: "bob" })],
+    ["a namesake of no user", Run.make({ ref: MessageRef.of(ofNobody), runId })],
+    ["a namesake in another chat", of({ chatId: "chat-two" })],
+    ["another message", of({ messageId: "message-two" })]
+  ]
+  for (const [title, other] of others) {
+    it.effect(`are not ${title}`, () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        server.tokens.agents.set("named", { _tag: "Runs", agent: "named", runs: [one] })
+        yield* server.store.startRuns([other])
+        yield* server.store.requestStop(stopOf(other), StopIntent.make({ reason: "user" }))
+        const refs = [one.ref, other.ref]
+        const before = yield* server.store.findRuns({ _tag: "Refs", refs })
+        const ask = (path: string, body: unknown) => post(server.url, "named", path, body)
+        assert.lengthOf((yield* ask("/agent/look", { runs: [other] })).body.gone, 1)
+        assert.strictEqual((yield* ask("/agent/start", { runs: [one, other] })).status, 403)
+        const { body } = yield* ask("/agent/advance", { changes: [{ run: other, to: "observed" }] })
+        assert.deepStrictEqual(body.records, [])
+        assert.deepStrictEqual(yield* server.store.findRuns({ _tag: "Refs", refs }), before)
+        const { signal } = yield* openAgent(server.url, { token: Redacted.make("named") })
+        const observer = yield* observe(signal)
+        yield* observer.hearsReconnected(1)
+        yield* server.signal.publish(other)
+        yield* server.signal.publish(one)
+        yield* observer.hears(one)
+        assert.deepStrictEqual(observer.runs(), [runKey(one)])
       })
-      const bodies = fc.oneof(
-        fc.jsonValue(),
-        fc.record({ runs: fc.array(run, { maxLength: 5 }) }),
-        fc.record({ runs: fc.array(run, { maxLength: 5 }), lease }),
-        fc.record({
-          changes: fc.array(
-            fc.record({ run, to: fc.constantFrom("observed", "completed", "lost", "no") }),
-            { maxLength: 5 }
-          )
-        }),
-        fc.record({ leases: fc.array(lease, { maxLength: 5 }) })
-      )
-      const path = fc.constantFrom("look", "start", "advance", "lease", "sweep")
-      const samples = fc.sample(fc.tuple(path, bodies), 2000)
-      const statuses = new Map<number, number>()
-      yield* Effect.forEach(
-        samples,
-        ([path, body]) =>
-          Effect.map(post(server.url, "acme", `/agent/${path}`, body), ({ status }) =>
-            statuses.set(status, (statuses.get(status) ?? 0) + 1)
-          ),
-        { concurrency: 16 }
-      )
-      assert.deepStrictEqual(
-        Array.from(statuses.keys()).filter((status) => ![200, 204, 400, 403].includes(status)),
-        []
-      )
-      assert.isAbove(statuses.get(200) ?? 0, 100)
-      assert.deepStrictEqual(
-        yield* server.store.findRuns({ _tag: "Refs", refs: [strange.ref] }),
-        before
-      )
-    })
-  )
+    )
+  }
+})
+
+describe("an agent of no company is one of the tenant default, by whichever name", () => {
+  for (const [token, companyId] of [
+    ["unnamed", "default"],
+    ["named", undefined]
+  ] as const) {
+    it.effect(`as its ${token} token says, of runs ${companyId ?? "without a company"}`, () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        server.tokens.agents.set("unnamed", { _tag: "Company" })
+        server.tokens.agents.set("named", { _tag: "Company", companyId: "default" })
+        const run = runIn(companyId)
+        const ask = (path: string, body: unknown) => post(server.url, token, path, body)
+        assert.strictEqual((yield* ask("/agent/start", { runs: [run] })).status, 200)
+        yield* server.store.requestStop(stopOf(run), StopIntent.make({ reason: "user" }))
+        assert.lengthOf((yield* ask("/agent/look", { runs: [run] })).body.requests, 1)
+        const { body } = yield* ask("/agent/advance", { changes: [{ run, to: "observed" }] })
+        assert.lengthOf(body.records, 1)
+        const { signal } = yield* openAgent(server.url, { token: Redacted.make(token) })
+        const observer = yield* observe(signal)
+        yield* observer.hearsReconnected(1)
+        yield* server.signal.publish(run)
+        yield* observer.hears(run)
+        assert.strictEqual(
+          (yield* post(server.url, "acme", "/agent/start", { runs: [run] })).status,
+          403
+        )
+      })
+    )
+  }
 })

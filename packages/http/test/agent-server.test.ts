@@ -24,6 +24,7 @@ import { AgentApi, AgentHttpApi } from "../src/AgentApi.ts"
 import * as AgentServer from "../src/AgentServer.ts"
 import { StopHttpApi } from "../src/StopApi.ts"
 import { makeTokens, openAgent, post, runIn, startServer } from "./agent-fixture.ts"
+import { openServer } from "./support/server.ts"
 
 const run = runIn("acme")
 
@@ -96,6 +97,18 @@ describe("the server of the Agent API", () => {
     assert.deepStrictEqual(paths(OpenApi.fromApi(AgentServer.apiAt("/x"))).length, 6)
     assert.deepStrictEqual(paths(OpenApi.fromApi(StopHttpApi)), [])
   })
+
+  it.live("is nowhere on a server of the Stop API", () =>
+    Effect.gen(function* () {
+      const stops = yield* openServer()
+      for (const path of ["/agent/look", "/agent/start", "/agent/hints"]) {
+        for (const token of ["acme", "ada"]) {
+          const url = `http://127.0.0.1:${stops.port}`
+          assert.strictEqual((yield* post(url, token, path, { runs: [] })).status, 404, path)
+        }
+      }
+    })
+  )
 
   const failures: ReadonlyArray<
     readonly [
