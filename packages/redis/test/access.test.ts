@@ -8,8 +8,9 @@ import { assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { TestClock } from "effect/testing"
 import { until } from "../../sql/test/support/until.ts"
-import { freshRun, logs, observe, open } from "./signal.fixture.ts"
+import { freshRun, logs, muteServer, observe, open, untilLater } from "./signal.fixture.ts"
 import * as Redis from "./support/Redis.ts"
 
 beforeEach(Redis.skipWithout)
@@ -143,13 +144,26 @@ describe("TLS", () => {
     }
   )
 
-  beforeEach((context) => {
-    try {
-      execFileSync("openssl", ["version"])
-    } catch {
-      context.skip("there is no openssl on this machine")
-    }
-  })
+  beforeEach(Redis.skipWithoutOpenssl)
+
+  it.effect("with a certificate that cannot be read is one warning, and tried again", () =>
+    Effect.gen(function* () {
+      const { accepted, port } = yield* muteServer()
+      const opened = yield* open(Redacted.make(`rediss://127.0.0.1:${port}`), {
+        tls: { cert: "no certificate", key: Redacted.make("no key") }
+      })
+      yield* observe(opened.signal)
+      yield* untilLater(
+        Effect.sync(() => opened.linesAt("Warn").length),
+        (count) => count > 0
+      )
+      for (let seconds = 0; seconds < 60; seconds++) yield* TestClock.adjust("1 second")
+      assert.lengthOf(opened.lines, 1)
+      assert.include(opened.lines.join(), `Redis at 127.0.0.1:${port}`)
+      assert.notInclude(opened.raw.join(), "no key")
+      assert.strictEqual(accepted(), 0)
+    })
+  )
 
   it.live("serves who trusts the certificate and shows its own, and nobody else", () =>
     Effect.gen(function* () {

@@ -1,4 +1,5 @@
 /** Real servers: the one of the machine, and servers of a test's own, which it may break. */
+import { spawnSync } from "node:child_process"
 import { accessSync, constants } from "node:fs"
 import { createClient } from "@redis/client"
 import * as Effect from "effect/Effect"
@@ -48,6 +49,14 @@ export const skipWithoutShared = (context: TestContext) =>
 /** For `beforeEach` of tests with a server of their own. */
 export const skipWithout = (context: TestContext) =>
   skip(context, isInstalled, `there is no ${program} on this machine`)
+
+/** For `beforeEach` of tests that need certificates. */
+export const skipWithoutOpenssl = (context: TestContext) =>
+  skip(
+    context,
+    spawnSync("openssl", ["version"]).status === 0,
+    "there is no openssl on this machine"
+  )
 
 /** What an operator sees and does. */
 export const operator = Effect.fnUntraced(function* (url: Redacted.Redacted) {
