@@ -2,7 +2,7 @@
  * The agent's tools: each takes seconds, as real ones do, and changes nothing in the world.
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Tool, Toolkit } from "effect/ai"
 import type { ToolCall } from "effect-cancellation-chat"

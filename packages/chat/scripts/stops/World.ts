@@ -13,7 +13,7 @@ export interface Seen {
   readonly changes: Array<number>
 }
 
-export interface Agent {
+interface Agent {
   /** Presses Stop; over when it is stored. */
   readonly stop: Effect.Effect<void>
   /** Waits until the agent does nothing any more. */

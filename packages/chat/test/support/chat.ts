@@ -7,7 +7,6 @@ import {
   MessageQuery,
   MessageRef,
   MessageRepo,
-  type MessageRepoOptions,
   MessageStore,
   NewMessage,
   RunId,
@@ -19,17 +18,14 @@ export const ref = MessageRef.of({ chatId: "chat", messageId: "message" })
 export const runId = RunId.make("run")
 
 /** The repo and the texts, with the message that is to be written. */
-export const layerWith = (options?: MessageRepoOptions) =>
-  Layer.effectDiscard(
-    Effect.flatMap(MessageContent, (content) =>
-      content.create(NewMessage.make({ ref, role: "assistant", writer: runId }))
-    )
-  ).pipe(
-    Layer.provideMerge(MessageRepo.layer(options)),
-    Layer.provideMerge(Layer.merge(MessageStore.layerMemory(), MessageContent.layerMemory))
+export const layer = Layer.effectDiscard(
+  Effect.flatMap(MessageContent, (content) =>
+    content.create(NewMessage.make({ ref, role: "assistant", writer: runId }))
   )
-
-export const layer = layerWith()
+).pipe(
+  Layer.provideMerge(MessageRepo.layer()),
+  Layer.provideMerge(Layer.merge(MessageStore.layerMemory(), MessageContent.layerMemory))
+)
 
 /** The message as it is stored. */
 export const stored = (messageId = ref.messageId): Effect.Effect<Message, never, MessageContent> =>
