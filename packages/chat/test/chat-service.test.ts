@@ -168,10 +168,9 @@ describe("modifyAssistantMessage", () => {
           assert.isUndefined(fiber.pollUnsafe())
           yield* pass("1 millis")
           assert.strictEqual(yield* reasonOf(yield* Fiber.join(fiber)), "ContentUnavailable")
-          yield* unsteady.release
-          yield* settle
           // What lets itself be interrupted was, and does not come late.
           assert.strictEqual(unsteady.interrupted.length, mood === "hang" ? 1 : 0)
+          yield* unsteady.release
         }).pipe(Effect.provide(layer))
       )
   )
