@@ -17,7 +17,7 @@ import {
   type Trace
 } from "./once.fixture.ts"
 
-const runs = Number(process.env["LAWS_RUNS"] ?? 300)
+const runs = Number(process.env["LAWS_RUNS"] ?? 200)
 const exploring = process.env["LAWS_RUNS"] !== undefined
 const timeout = exploring ? 0 : 120_000
 const schedules = schedulesWith(exploring ? anyBudget : fc.constant(2048))
