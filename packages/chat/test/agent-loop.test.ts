@@ -7,7 +7,13 @@ import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { AiError, LanguageModel, type Prompt } from "effect/ai"
 import * as Stream from "effect/Stream"
-import { InvalidSetting, MessageChange, MessageContent, MessageRepo } from "effect-cancellation"
+import {
+  InvalidSetting,
+  MessageChange,
+  MessageContent,
+  MessageRepo,
+  type StopReason
+} from "effect-cancellation"
 import { type AgentEvent, AgentLoop, ChatHistory, ChatService } from "../src/index.ts"
 import {
   call,
@@ -418,6 +424,35 @@ describe("a stop", () => {
       assert.include(JSON.stringify(result.messages), "The message was deleted")
     }).pipe(Effect.provide(stage([[...says("I pay."), ...wishes(call("a"))]], { bench })))
   })
+
+  const reasons: ReadonlyArray<readonly [StopReason, string]> = [
+    ["user", "The user stopped this call while"],
+    ["disconnect", "The user left, and this call was stopped while"],
+    ["deadline", "The time for the answer ran out, and this call was stopped while"],
+    ["shutdown", "The server was shut down, and this call was stopped while"],
+    ["parent", "What this was done for was stopped, and this call with it, while"],
+    ["deleted", "The message was deleted, and this call was stopped while"],
+    ["unreachable", "The server lost its database, and this call was stopped while"],
+    ["other:quota", "This call was stopped (quota) while"]
+  ]
+  for (const [reason, words] of reasons) {
+    it.effect(`with the reason ${reason} is told to the model as what it is`, () => {
+      const bench = makeBench(() => Effect.never)
+      return Effect.gen(function* () {
+        const loop = yield* Effect.forkChild(run)
+        yield* bench.until("begin a")
+        yield* pressStop(reason)
+        const result = yield* Fiber.join(loop)
+        assert.deepInclude(result, { stoppedByUser: reason === "user" })
+        assert.deepStrictEqual(resultsIn(result.messages), {
+          a: {
+            type: "execution-interrupted",
+            reason: `${words} it ran; it may have had an effect.`
+          }
+        })
+      }).pipe(Effect.provide(stage([wishes(call("a"))], { bench })))
+    })
+  }
 
   it.effect("leaves a finished answer alone", () =>
     Effect.gen(function* () {
