@@ -332,6 +332,7 @@ describe("the server of the Agent API", () => {
   for (const options of [
     { maxBody: 0 },
     { maxBody: 1.5 },
+    { bodyTimeout: 0 },
     { maxLeaseTtl: "-1 seconds" },
     { maxLeaseTtl: "1 second", minLeaseTtl: "2 seconds" },
     { minLeaseTtl: 0 },

@@ -2,8 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import * as Layer from "effect/Layer"
+import { MessageStore } from "effect-cancellation"
 import { until } from "../../sql/test/support/until.ts"
-import { startServer } from "./agent-fixture.ts"
+import * as AgentServer from "../src/AgentServer.ts"
+import { makeTokens, startServer } from "./agent-fixture.ts"
 import { connect } from "./support/connection.ts"
 import { rawAnswer } from "./support/rawAnswer.ts"
 import { openServer } from "./support/server.ts"
@@ -70,25 +74,53 @@ describe("half a body", () => {
     }).pipe(Effect.scoped)
   )
 
+  /** One that never comes to its end, and whether it was read no further. */
+  const halfRequest = (path: string, token: string, signal?: AbortSignal) =>
+    Effect.map(Deferred.make<void>(), (cancelled) => {
+      const init: RequestInit & { readonly duplex: "half" } = {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body: new ReadableStream<Uint8Array>({
+          start: (controller) => controller.enqueue(new TextEncoder().encode("{")),
+          cancel: () => void Deferred.doneUnsafe(cancelled, Effect.void)
+        }),
+        duplex: "half",
+        ...(signal === undefined ? {} : { signal })
+      }
+      return {
+        request: new Request(`http://localhost${path}`, init),
+        cancelled: Deferred.await(cancelled)
+      }
+    })
+
   it.live("of a web handler is read no further after the answer", () =>
     Effect.gen(function* () {
       const stops = yield* openStops({ bodyTimeout: "50 millis" })
-      const cancelled = yield* Deferred.make<void>()
-      const body = new ReadableStream<Uint8Array>({
-        start: (controller) => controller.enqueue(new TextEncoder().encode("{")),
-        cancel: () => void Deferred.doneUnsafe(cancelled, Effect.void)
-      })
-      const init: RequestInit & { readonly duplex: "half" } = {
-        method: "POST",
-        headers: { authorization: "Bearer ada", "content-type": "application/json" },
-        body,
-        duplex: "half"
-      }
-      const response = yield* Effect.promise(() =>
-        stops.handler(new Request(`http://localhost${pathsOf(run).stop}`, init))
-      )
+      const { cancelled, request } = yield* halfRequest(pathsOf(run).stop, "ada")
+      const response = yield* Effect.promise(() => stops.handler(request))
       assert.strictEqual(response.status, 408)
-      yield* Deferred.await(cancelled)
+      yield* cancelled
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of a web handler is read no further when its client is gone", () =>
+    Effect.gen(function* () {
+      const agents = AgentServer.layer({ bodyTimeout: "1 minute" }).pipe(
+        Layer.provide([makeTokens().layer, MessageStore.layerMemory(), HttpServer.layerServices])
+      )
+      const { handler } = yield* Effect.acquireRelease(
+        Effect.sync(() => HttpRouter.toWebHandler(agents, { disableLogger: true })),
+        ({ dispose }) => Effect.promise(dispose)
+      )
+      const leaving = new AbortController()
+      const { cancelled, request } = yield* halfRequest("/agent/look", "acme", leaving.signal)
+      void handler(request)
+      yield* until(
+        Effect.sync(() => request.bodyUsed),
+        (isRead) => isRead
+      )
+      leaving.abort()
+      yield* cancelled
     }).pipe(Effect.scoped)
   )
 })
