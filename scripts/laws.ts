@@ -13,7 +13,7 @@ const toEnv = (name: string, text: string | undefined): Record<string, string> =
 
 const { values } = parseArgs({ options: { runs: { type: "string" }, seed: { type: "string" } } })
 const counts = await runTests({
-  filters: ["packages/cancellation/test/properties"],
+  filters: ["packages/cancellation/test/properties", "packages/chat/test/once"],
   env: { ...toEnv("runs", values.runs ?? "10000"), ...toEnv("seed", values.seed) }
 })
 printCounts(counts)

@@ -118,7 +118,9 @@ const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done,
   }
 
   const parked = Effect.callback<void>((resume) => {
-    wake = () => resume(Effect.void)
+    // This fiber may pause between its last look at what is wanted and here: look again.
+    if (pulling) resume(Effect.void)
+    else wake = () => resume(Effect.void)
   })
 
   // One fiber for all pulls: what the source forks in one of them lives until the stream ends.

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -135,4 +136,29 @@ describe("Law 4: A stop while the reader is busy", () => {
       }).pipe(inLab())
     )
   }
+})
+
+describe("Law 8: A stream whose fibers pause after any number of operations", () => {
+  it.effect("brings all that its source brings", () =>
+    Effect.gen(function* () {
+      const stuck: Array<number> = []
+      for (let budget = 3; budget <= 60; budget++) {
+        const reader = yield* Effect.gen(function* () {
+          const { watcher } = yield* openKnown({ name: `stream-${budget}` })
+          return yield* forkNow(
+            Stream.range(1, 40).pipe(
+              Stream.rechunk(1),
+              Stream.tap(() => Effect.yieldNow),
+              watcher.streamWithCancellation(),
+              Stream.runCollect
+            )
+          )
+        }).pipe(Effect.provideService(References.MaxOpsBeforeYield, budget))
+        // The smaller the budget, the more turns it takes.
+        for (let turn = 0; turn < 100; turn++) yield* settle
+        if ((yield* exitOf(reader)) === "running") stuck.push(budget)
+      }
+      assert.deepStrictEqual(stuck, [])
+    }).pipe(inLab())
+  )
 })

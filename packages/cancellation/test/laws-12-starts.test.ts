@@ -84,6 +84,79 @@ describe("Law 12: Starts that fail, reads that work", () => {
   )
 })
 
+describe("Law 6: A check while the start is still on its way", () => {
+  const checking = Effect.fnUntraced(function* (starts: Fault, stopAt: "before" | "after") {
+    const faults = yield* StoreFaults
+    yield* faults.set({ starts })
+    const { run, watcher } = yield* open()
+    // Before: nothing has been sent yet. After: the start is under way.
+    if (stopAt === "after") yield* settle
+    yield* stopElsewhere(run)
+    const check = yield* forkNow(watcher.check)
+    return { check, faults, watcher }
+  })
+
+  for (const stopAt of ["before", "after"] as const) {
+    it.effect(`finds a stop that came first, ${stopAt} the start was sent`, () =>
+      Effect.gen(function* () {
+        const { check } = yield* checking(Fault.slow("1 second"), stopAt)
+        yield* TestClock.adjust("999 millis")
+        assert.strictEqual(yield* exitOf(check), "running")
+        yield* TestClock.adjust("1 millis")
+        assert.isTrue(yield* Fiber.join(check))
+      }).pipe(inLab({ pollTimeout: "5 seconds" }))
+    )
+  }
+
+  it.effect("finds a stop that the answer to the start is too old for", () =>
+    Effect.gen(function* () {
+      const { check } = yield* checking(Fault.late("1 second"), "after")
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* Fiber.join(check))
+    }).pipe(inLab({ pollTimeout: "5 seconds" }))
+  )
+
+  it.effect("costs no look where the answer to the start is one", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const { watcher } = yield* open()
+      assert.isFalse(yield* watcher.check)
+      const { startRuns, stopRequests } = yield* faults.counts
+      assert.deepStrictEqual([startRuns.ended, stopRequests.ended], [1, 0])
+    }).pipe(inLab())
+  )
+
+  it.effect("waits no longer than pollTimeout for a start that hangs", () =>
+    Effect.gen(function* () {
+      const { check } = yield* checking(Fault.hang, "before")
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(yield* exitOf(check), "running")
+      yield* TestClock.adjust("1 millis")
+      assert.isFalse(yield* Fiber.join(check))
+    }).pipe(inLab({ pollTimeout: "5 seconds" }))
+  )
+
+  it.effect("does not wait for a start that has failed", () =>
+    Effect.gen(function* () {
+      const { check, watcher } = yield* checking(Fault.fail, "after")
+      assert.isFalse(yield* Fiber.join(check))
+      assert.isFalse(yield* watcher.check)
+    }).pipe(inLab())
+  )
+
+  it.effect("is over with the run, and leaves nothing", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ starts: Fault.slow("2 seconds") })
+      const { close, watcher } = yield* open()
+      const check = yield* forkNow(watcher.check)
+      yield* forkNow(close())
+      yield* TestClock.adjust("5 seconds")
+      assert.isFalse(yield* Fiber.join(check))
+    }).pipe(inLab({ pollTimeout: "5 seconds" }))
+  )
+})
+
 describe("Law 12: Outages one after the other", () => {
   it.effect("an outage that ended unseen, with its last run, does not mute the next one", () =>
     Effect.gen(function* () {

@@ -20,6 +20,8 @@ export interface Chronicle {
   start: "waiting" | "sent" | "known" | "forgotten" | "doubtful"
   /** Done when the start now under way has succeeded or failed. */
   sending: Deferred.Deferred<void> | undefined
+  /** Made by who waits for an answer to its start; done when an attempt has succeeded or failed. */
+  answer: Deferred.Deferred<void> | undefined
   /** When its last write must have arrived, once it is over. */
   giveUpAt: number | undefined
   /** Why the last write about it that failed did. */
@@ -31,6 +33,10 @@ export interface Chronicle {
 /** Whether there is anything to tell of it: not if the store never heard of it, or forgot it. */
 export const isTold = ({ start }: Chronicle): boolean =>
   start !== "waiting" && start !== "forgotten"
+
+/** Whether its start is on its way, so that a stop which came before it is in no row yet. */
+export const isUnanswered = ({ failure, start }: Chronicle): boolean =>
+  (start === "waiting" || start === "sent") && failure === undefined
 
 /** Whether it has been erased as far as is known: nobody waits for its last writes. */
 export const isErased = ({ start }: Chronicle): boolean =>

@@ -11,7 +11,7 @@ import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
 import { type MessageId, MessageRef, Run, runKey } from "../Message.ts"
 import type { MessageStore } from "../MessageStore.ts"
 import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from "../StopRequest.ts"
-import { type Chronicle, erasing } from "./chronicle.ts"
+import { type Chronicle, erasing, isUnanswered } from "./chronicle.ts"
 import type { Detection } from "./detection.ts"
 import type { Feed, Segment } from "./feed.ts"
 import type { LeaseHolder } from "./lease.ts"
@@ -176,6 +176,7 @@ export const openWatch = Effect.fnUntraced(function* (
       recheck: undefined,
       start: "waiting",
       sending: undefined,
+      answer: undefined,
       giveUpAt: undefined,
       failure: undefined,
       started: (record) => started(part, record),
@@ -201,9 +202,23 @@ export const openWatch = Effect.fnUntraced(function* (
   const watch: Watch = {
     run: Effect.sync(() => current),
 
-    look: Effect.suspend(() =>
-      closed ? Effect.void : feed.look(Array.from(parts.values()), "check")
-    ),
+    look: Effect.suspend(() => {
+      if (closed) return Effect.void
+      const all = Array.from(parts.values())
+      const unanswered = store.supports.runs ? all.filter(isUnanswered) : []
+      if (unanswered.length === 0) return feed.look(all, "check")
+      // A stop that came first waits for the start, and is in its answer. What was sent before may
+      // have been answered before a stop; what is sent from now on is a look in itself.
+      const unsent = unanswered.filter(({ start }) => start === "waiting")
+      return Effect.flatMap(writes.answered(unanswered), (inTime) =>
+        inTime && !closed && !detection.isCancelledUnsafe()
+          ? feed.look(
+              all.filter((part) => part.failure !== undefined || !unsent.includes(part)),
+              "check"
+            )
+          : Effect.void
+      )
+    }),
 
     cancel: (reason) => Effect.suspend(() => detect(current, reason, "local")),
 

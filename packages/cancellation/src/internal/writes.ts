@@ -28,6 +28,8 @@ import { annotations } from "./words.ts"
 
 export interface Writes {
   readonly start: (chronicle: Chronicle) => Effect.Effect<void>
+  /** Waits until an attempt to start each has succeeded or failed; false if that takes too long. */
+  readonly answered: (chronicles: ReadonlyArray<Chronicle>) => Effect.Effect<boolean>
   /** Queues the news that a stop was observed. */
   readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
   /** Queues an outcome for each, and waits for the first attempt to write them, not for success. */
@@ -75,6 +77,7 @@ export const makeWrites = (options: {
       const wanted = items.filter(({ giveUpAt, start }) =>
         giveUpAt === undefined ? true : start !== "waiting" && giveUpAt > now
       )
+      answer(items.filter((one) => isErased(one) || !wanted.includes(one)))
       let again: ReadonlyArray<Chronicle> = []
       let failures = 0
       for (let from = 0, end = 0; from < wanted.length; from = end) {
@@ -109,6 +112,7 @@ export const makeWrites = (options: {
           yield* Effect.logDebug("Runs could not be recorded as started; tried again", exit.cause)
           startChunks.failed(chunk.length)
           again = again.concat(chunk)
+          answer(chunk)
           // One failure may be one run's, two in a row are the store's.
           if (++failures === 2) return wanted.slice(end).concat(again)
           continue
@@ -116,6 +120,7 @@ export const makeWrites = (options: {
         failures = 0
         startChunks.succeeded()
         yield* Effect.uninterruptible(begun(chunk, exit.value))
+        answer(chunk)
       }
       return again
     })
@@ -244,6 +249,14 @@ export const makeWrites = (options: {
 
   return {
     start: starts.offer,
+    answered: (chronicles) =>
+      Effect.suspend(() =>
+        Effect.forEach(
+          chronicles,
+          (chronicle) => Deferred.await((chronicle.answer ??= Deferred.makeUnsafe())),
+          { discard: true }
+        )
+      ).pipe(Effect.timeoutOption(options.pollTimeout), Effect.map(Option.isSome)),
     observed: (chronicle) => Effect.asVoid(advance(chronicle, "observed")),
     ended: (chronicles, outcome) =>
       Effect.flatMap(
@@ -269,6 +282,13 @@ export const makeWrites = (options: {
       pending.clear()
       yield* giveUp(left, "the store has not answered")
     })
+  }
+}
+
+const answer = (chronicles: ReadonlyArray<Chronicle>): void => {
+  for (const chronicle of chronicles) {
+    if (chronicle.answer !== undefined) Deferred.doneUnsafe(chronicle.answer, Effect.void)
+    chronicle.answer = undefined
   }
 }
 
