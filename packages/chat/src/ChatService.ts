@@ -149,7 +149,10 @@ export class ChatService extends Context.Service<
   ): Layer.Layer<ChatService | CancellationWatcher, never, MessageRepo | MessageContent> =>
     Layer.effectContext(Effect.suspend(() => makeRun(options)))
 
-  /** The same for a run that is watched already, as a child run is. */
+  /**
+   * The same for a run that is watched already, as a child run is. Provide it inside of the watcher's
+   * layer, not merged with it, so that a last write that is lost ends the run as failed.
+   */
   static readonly layerWatched = (
     options: WritingOptions = {}
   ): Layer.Layer<ChatService, never, CancellationWatcher | MessageContent> =>
