@@ -87,9 +87,9 @@ export class CancellationWatcher extends Context.Service<
     readonly run: Effect.Effect<Run>
     /**
      * Asks the store once, now: true if the run is cancelled. Never fails: if the store does not
-     * answer within the repo's `pollTimeout` the answer is what is known. A run whose start is still on
-     * its way waits for that, since a stop that came first is in its answer; from then on it is
-     * synchronous when the store is.
+     * answer within the repo's `pollTimeout` the answer is what is known. While the run's start is on its
+     * way it waits for that, since a stop that came first is in its answer. Synchronous when the store
+     * is: `Effect.runSync` waits for no start.
      */
     readonly check: Effect.Effect<boolean>
     /** True if the run is cancelled, as far as is known; reads a `Ref`, asks nobody. */

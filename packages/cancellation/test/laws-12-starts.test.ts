@@ -126,6 +126,21 @@ describe("Law 6: A check while the start is still on its way", () => {
     }).pipe(inLab())
   )
 
+  it.effect("is synchronous where it must be, and told what the store knows", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ starts: Fault.hang })
+      const { run, watcher } = yield* open()
+      const check = Effect.runSyncWith(yield* Effect.context())
+      assert.isFalse(check(watcher.check))
+      yield* stopElsewhere(run)
+      assert.isFalse(check(watcher.check))
+      yield* faults.heal
+      assert.isTrue(yield* watcher.check)
+      assert.isTrue(check(watcher.check))
+    }).pipe(inLab())
+  )
+
   it.effect("waits no longer than pollTimeout for a start that hangs", () =>
     Effect.gen(function* () {
       const { check } = yield* checking(Fault.hang, "before")

@@ -6,6 +6,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
+import * as Scheduler from "effect/Scheduler"
 import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
 import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
 import { type MessageId, MessageRef, Run, runKey } from "../Message.ts"
@@ -202,11 +203,12 @@ export const openWatch = Effect.fnUntraced(function* (
   const watch: Watch = {
     run: Effect.sync(() => current),
 
-    look: Effect.suspend(() => {
+    look: Effect.flatMap(Scheduler.Scheduler, ({ executionMode }) => {
       if (closed) return Effect.void
       const all = Array.from(parts.values())
       const unanswered = store.supports.runs ? all.filter(isUnanswered) : []
-      if (unanswered.length === 0) return feed.look(all, "check")
+      // `runSync` cannot wait: it is told what the store knows.
+      if (unanswered.length === 0 || executionMode === "sync") return feed.look(all, "check")
       // A stop that came first waits for the start, and is in its answer. What was sent before may
       // have been answered before a stop; what is sent from now on is a look in itself.
       const unsent = unanswered.filter(({ start }) => start === "waiting")
