@@ -8,13 +8,13 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { MessageStore } from "effect-cancellation"
+import { type MessageStore, Setting } from "effect-cancellation"
 import { HttpApi, HttpApiBuilder, type HttpApiGroup, OpenApi } from "effect/http-api"
 import { AgentApi } from "./AgentApi.ts"
 import type { CurrentAgent } from "./CurrentAgent.ts"
 import type { RequestBody, RequestGuard } from "./RequestGuard.ts"
 import { type AgentSettings, makeAgentHandlers } from "./internal/agentHandlers.ts"
-import { countOf, pauseOf, timeOf } from "./internal/settings.ts"
+import { timeAtMost } from "./internal/settings.ts"
 import { layerGuard } from "./internal/guard.ts"
 import { layerRequestBody } from "./internal/requestBody.ts"
 import type { Further, HasGroup } from "./internal/ownGroup.ts"
@@ -158,17 +158,17 @@ export const apiAt = (prefix: `/${string}`) =>
 const settingsOf = Effect.fnUntraced(function* (
   options: AgentServerOptions
 ): Effect.fn.Return<AgentSettings> {
-  const maxLeaseTtl = yield* timeOf("maxLeaseTtl", options.maxLeaseTtl ?? "10 minutes")
+  const maxLeaseTtl = yield* Setting.positive("maxLeaseTtl", options.maxLeaseTtl ?? "10 minutes")
   return {
-    maxBody: yield* countOf("maxBody", options.maxBody ?? 4 * 1024 * 1024),
-    bodyTimeout: yield* timeOf("bodyTimeout", options.bodyTimeout ?? "10 seconds"),
-    minLeaseTtl: yield* timeOf("minLeaseTtl", options.minLeaseTtl ?? "1 second", maxLeaseTtl),
+    maxBody: yield* Setting.count("maxBody", options.maxBody ?? 4 * 1024 * 1024),
+    bodyTimeout: yield* Setting.positive("bodyTimeout", options.bodyTimeout ?? "10 seconds"),
+    minLeaseTtl: yield* timeAtMost("minLeaseTtl", options.minLeaseTtl ?? "1 second", maxLeaseTtl),
     maxLeaseTtl,
-    sweepAfter: yield* pauseOf("sweepAfter", options.sweepAfter ?? "30 seconds"),
-    storeTimeout: yield* timeOf("storeTimeout", options.storeTimeout ?? "4 seconds"),
-    keepAlive: yield* timeOf("keepAlive", options.keepAlive ?? "15 seconds"),
-    maxHints: yield* timeOf("maxHints", options.maxHints ?? "10 minutes"),
-    capacity: yield* countOf("maxUnread", options.maxUnread ?? 1000)
+    sweepAfter: yield* Setting.notNegative("sweepAfter", options.sweepAfter ?? "30 seconds"),
+    storeTimeout: yield* Setting.positive("storeTimeout", options.storeTimeout ?? "4 seconds"),
+    keepAlive: yield* Setting.positive("keepAlive", options.keepAlive ?? "15 seconds"),
+    maxHints: yield* Setting.positive("maxHints", options.maxHints ?? "10 minutes"),
+    capacity: yield* Setting.count("maxUnread", options.maxUnread ?? 1000)
   }
 })
 

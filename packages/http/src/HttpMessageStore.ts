@@ -13,6 +13,7 @@ import {
   type Lease,
   MessageStore,
   type MessageStoreError,
+  Setting,
   type StopLook,
   StopSignal,
   type Supports,
@@ -22,7 +23,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type { Look, Records } from "./AgentApi.ts"
 import { type AgentClient, makeAgentClient } from "./internal/agentClient.ts"
 import { makeAgentListener } from "./internal/agentListener.ts"
-import { baseUrlOf, timeOf } from "./internal/settings.ts"
+import { baseUrlOf } from "./internal/settings.ts"
 
 /**
  * Settings of the client. One that cannot work kills the layer with `InvalidSetting`.
@@ -92,8 +93,11 @@ export const layer = (
 
 const make = Effect.fnUntraced(function* (options: HttpMessageStoreOptions) {
   const baseUrl = yield* baseUrlOf(options.baseUrl)
-  const requestTimeout = yield* timeOf("requestTimeout", options.requestTimeout ?? "5 seconds")
-  const keepAlive = yield* timeOf("keepAlive", options.keepAlive ?? "15 seconds")
+  const requestTimeout = yield* Setting.positive(
+    "requestTimeout",
+    options.requestTimeout ?? "5 seconds"
+  )
+  const keepAlive = yield* Setting.positive("keepAlive", options.keepAlive ?? "15 seconds")
   const client = yield* makeAgentClient({ baseUrl, requestTimeout, token: options.token })
   const listen = yield* makeAgentListener({ client, baseUrl, requestTimeout, keepAlive })
   return Context.make(MessageStore, storeOf(client, options.supports ?? {})).pipe(

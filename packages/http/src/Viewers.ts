@@ -19,12 +19,12 @@ import {
   MessageRepo,
   type Run,
   runKey,
+  Setting,
   StopIntent,
   StopTarget,
   type UserId
 } from "effect-cancellation"
 import { HttpServerError, HttpServerRequest } from "effect/http"
-import { pauseOf } from "./internal/settings.ts"
 
 /**
  * Settings of what happens when the last one leaves.
@@ -112,7 +112,7 @@ const layer = ({ grace, onDisconnect }: ViewersOptions): Layer.Layer<never, neve
 export const Viewers = Object.assign(reference, { layer, watching })
 
 const make = Effect.fnUntraced(function* (graceInput: Duration.Input) {
-  const grace = yield* pauseOf("grace", graceInput)
+  const grace = yield* Setting.notNegative("grace", graceInput)
   const repo = yield* MessageRepo
   const counts = new Map<string, number>()
   const leaving = yield* FiberMap.make<string>()

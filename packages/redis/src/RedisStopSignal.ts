@@ -12,12 +12,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Redis from "effect/persistence/Redis"
-import { type Run, StopSignal, StopSignalError } from "effect-cancellation"
+import { type Run, Setting, StopSignal, StopSignalError } from "effect-cancellation"
 import { makeHints } from "./internal/hints.ts"
 import { encodeStop } from "./internal/payload.ts"
 import { makePublisher, publishBy, type Publish } from "./internal/publisher.ts"
 import { type RedisServer, serverOf } from "./internal/redisServer.ts"
-import { channelOf, intervalOf } from "./internal/settings.ts"
+import { channelOf } from "./internal/settings.ts"
 
 /**
  * The certificates of an encrypted connection, in the PEM format.
@@ -138,7 +138,10 @@ const make = Effect.fnUntraced(function* <R>(
   publisher: (server: RedisServer) => Effect.Effect<Publish, never, R>
 ) {
   const channel = yield* channelOf(options.channel ?? defaultChannel)
-  const probeInterval = yield* intervalOf(options.probeInterval ?? "10 seconds")
+  const probeInterval = yield* Setting.positive(
+    "probeInterval",
+    options.probeInterval ?? "10 seconds"
+  )
   const server = yield* serverOf(options.url, options.tls)
   const publish = yield* publisher(server)
   return {

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -15,6 +15,7 @@ import {
   MessageStore,
   type Run,
   type RunQuery,
+  Setting,
   type StopLook
 } from "effect-cancellation"
 import { SqlClient, SqlError, type Statement } from "effect/sql"
@@ -28,7 +29,7 @@ import { makeKeys, tenantOf } from "./internal/keys.ts"
 import { recordsOf, requestOf, type Row } from "./internal/rows.ts"
 import { makeRuns } from "./internal/runs.ts"
 import { makeRunTable } from "./internal/runTable.ts"
-import { channelOf, tombstoneTtlOf } from "./internal/settings.ts"
+import { channelOf } from "./internal/settings.ts"
 import { makeStops } from "./internal/stops.ts"
 import { makeTransactions } from "./internal/transactions.ts"
 
@@ -149,7 +150,9 @@ const makeWith = Effect.fnUntraced(function* (options: FlagTableOptions) {
 const make = Effect.fnUntraced(function* (options: SqlMessageStoreOptions = {}) {
   const sql = (yield* SqlClient.SqlClient).withoutTransforms()
   const dialect = yield* dialectOf(sql)
-  const tombstoneTtl = yield* tombstoneTtlOf(options.tombstoneTtl)
+  const tombstoneTtl = Duration.toMillis(
+    yield* Setting.positive("tombstoneTtl", options.tombstoneTtl ?? "30 seconds")
+  )
   const channel = dialect.name === "pg" ? yield* channelOf(options.notify) : undefined
   const { read, transaction, write } = makeTransactions(sql, dialect)
   const runTable = makeRunTable(sql, dialect, channel)

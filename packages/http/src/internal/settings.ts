@@ -1,46 +1,21 @@
 /**
- * Settings, looked at when a layer is built: one that cannot work kills it.
+ * Settings of this package, looked at when a layer is built: one that cannot work kills it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import { InvalidSetting } from "effect-cancellation"
+import { InvalidSetting, Setting } from "effect-cancellation"
 
-/** A finite time above zero, and at most `most` if there is one. */
-export const timeOf = (
+/** A time above zero, and at most this long. */
+export const timeAtMost = (
   option: string,
   input: Duration.Input,
-  most?: Duration.Duration
-): Effect.Effect<Duration.Duration> => {
-  const time = decoded(input)
-  const isRight = isFinite(time) && Duration.isPositive(time)
-  return isRight && (most === undefined || Duration.isLessThanOrEqualTo(time, most))
-    ? Effect.succeed(time)
-    : invalid(
-        option,
-        Duration.format(time),
-        most === undefined
-          ? "a finite time above zero"
-          : `above zero and at most ${Duration.format(most)}`
-      )
-}
-
-/** A finite time, which may be nothing. */
-export const pauseOf = (
-  option: string,
-  input: Duration.Input
-): Effect.Effect<Duration.Duration> => {
-  const time = decoded(input)
-  return isFinite(time) && !Duration.isNegative(time)
-    ? Effect.succeed(time)
-    : invalid(option, Duration.format(time), "a finite time, zero or above")
-}
-
-/** A whole number above zero. */
-export const countOf = (option: string, value: number): Effect.Effect<number> =>
-  Number.isSafeInteger(value) && value > 0
-    ? Effect.succeed(value)
-    : invalid(option, String(value), "a whole number above zero")
+  most: Duration.Duration
+): Effect.Effect<Duration.Duration> =>
+  Effect.flatMap(Setting.positive(option, input), (time) =>
+    Duration.isLessThanOrEqualTo(time, most)
+      ? Effect.succeed(time)
+      : invalid(option, Duration.format(time), `above zero and at most ${Duration.format(most)}`)
+  )
 
 /** An origin as a browser sends it: without a path, and without the port that is the scheme's own. */
 export const originOf = (origin: string): Effect.Effect<string> =>
@@ -72,12 +47,6 @@ export const baseUrlOf = (input: string | URL): Effect.Effect<string> => {
         "http:// or https://, a host and perhaps a path, without user, query and fragment"
       )
 }
-
-// A number that is none has become zero by then.
-const decoded = (input: Duration.Input): Duration.Duration =>
-  Option.getOrElse(Duration.fromInput(input), () => Duration.zero)
-
-const isFinite = (time: Duration.Duration): boolean => Number.isFinite(Duration.toMillis(time))
 
 const invalid = (option: string, value: string, range: string) =>
   Effect.die(new InvalidSetting({ option, value, range }))

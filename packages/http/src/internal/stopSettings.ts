@@ -4,7 +4,8 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { StopServerOptions } from "../StopServer.ts"
-import { countOf, originOf, timeOf } from "./settings.ts"
+import { Setting } from "effect-cancellation"
+import { originOf, timeAtMost } from "./settings.ts"
 
 export interface StopSettings {
   readonly allowedOrigins: ReadonlySet<string>
@@ -25,15 +26,15 @@ export const settingsOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<StopSettings> {
   return {
     allowedOrigins: new Set(yield* Effect.forEach(options.allowedOrigins, originOf)),
-    limit: yield* countOf("rateLimit.limit", options.rateLimit?.limit ?? 60),
-    window: yield* timeOf("rateLimit.window", options.rateLimit?.window ?? "1 minute"),
-    maxBody: yield* countOf("maxBody", options.maxBody ?? 16_384),
-    bodyTimeout: yield* timeOf("bodyTimeout", options.bodyTimeout ?? "5 seconds"),
-    tick: yield* timeOf("tick", options.tick ?? "250 millis"),
-    idleTick: yield* timeOf("idleTick", options.idleTick ?? "2 seconds"),
-    maxWait: yield* timeOf("maxWait", options.maxWait ?? "25 seconds", Duration.seconds(25)),
-    keepAlive: yield* timeOf("keepAlive", options.keepAlive ?? "15 seconds"),
-    maxEvents: yield* timeOf("maxEvents", options.maxEvents ?? "10 minutes"),
+    limit: yield* Setting.count("rateLimit.limit", options.rateLimit?.limit ?? 60),
+    window: yield* Setting.positive("rateLimit.window", options.rateLimit?.window ?? "1 minute"),
+    maxBody: yield* Setting.count("maxBody", options.maxBody ?? 16_384),
+    bodyTimeout: yield* Setting.positive("bodyTimeout", options.bodyTimeout ?? "5 seconds"),
+    tick: yield* Setting.positive("tick", options.tick ?? "250 millis"),
+    idleTick: yield* Setting.positive("idleTick", options.idleTick ?? "2 seconds"),
+    maxWait: yield* timeAtMost("maxWait", options.maxWait ?? "25 seconds", Duration.seconds(25)),
+    keepAlive: yield* Setting.positive("keepAlive", options.keepAlive ?? "15 seconds"),
+    maxEvents: yield* Setting.positive("maxEvents", options.maxEvents ?? "10 minutes"),
     ownerOf: options.ownerOf ?? (({ userId }) => userId)
   }
 })

@@ -1,17 +1,8 @@
 /**
  * Settings, looked at when a layer is built: one that cannot work kills it.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { InvalidSetting } from "effect-cancellation"
-
-/** Milliseconds; 30 seconds if nothing is given. */
-export const tombstoneTtlOf = (input: Duration.Input | undefined): Effect.Effect<number> => {
-  const millis = Duration.toMillis(input ?? "30 seconds")
-  return Number.isFinite(millis) && millis > 0
-    ? Effect.succeed(millis)
-    : invalid("tombstoneTtl", `${millis} ms`, "a finite time above zero")
-}
 
 /** The channel of stops unless another one is given. */
 export const defaultChannel = "effect_cancellation"
