@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
 const quotes = "\"'`"
@@ -116,19 +117,24 @@ export class MessageRef extends Schema.Class<MessageRef>("effect-cancellation/Me
   chatId: ChatId,
   messageId: MessageId
 }) {
-  /** A ref of ids known to be right; throws on a bad one. At an edge use {@link MessageRef.decode}. */
+  /**
+   * A ref of ids known to be right; throws {@link InvalidRef} on a bad one. At an edge use
+   * {@link MessageRef.decode}.
+   */
   static readonly of = (ids: {
     readonly companyId?: string
     readonly userId?: string
     readonly chatId: string
     readonly messageId: string
-  }): MessageRef => Schema.decodeSync(MessageRef)(ids)
+  }): MessageRef =>
+    Result.getOrThrowWith(Schema.decodeUnknownResult(MessageRef)(ids), (error) =>
+      invalidRef(ids, error)
+    )
 
   /** Reads a ref from anything that came from outside; fails with {@link InvalidRef}. */
   static readonly decode = (input: unknown): Effect.Effect<MessageRef, InvalidRef> =>
-    Effect.mapError(
-      Schema.decodeUnknownEffect(MessageRef)(input),
-      (error) => new InvalidRef({ message: shorten(error.message) })
+    Effect.mapError(Schema.decodeUnknownEffect(MessageRef)(input), (error) =>
+      invalidRef(input, error)
     )
 }
 
@@ -178,6 +184,24 @@ export const messageKey = (ref: MessageRef): string =>
  */
 export const runKey = (run: Run): string => `${messageKey(run.ref)}\0${run.runId}`
 
-// A message with ten thousand characters of somebody's input helps nobody and fills the log.
-const shorten = (message: string): string =>
-  message.length <= 300 ? message : `${message.slice(0, 300)}… (${message.length} characters)`
+const isId = Schema.is(Id)
+
+const invalidRef = (input: unknown, error: { readonly message: string }): InvalidRef => {
+  const found = typeof input === "object" && input !== null ? Object.entries(input) : []
+  const wrong = found.find(([field, value]) => field in MessageRef.fields && !isId(value))
+  const value = wrong === undefined ? "" : ` It is ${shown(wrong[1])}.`
+  return new InvalidRef({ message: `${shorten(error.message, 250)}.${value}` })
+}
+
+// What is wrong with a value may be what a log or a terminal must not get.
+const shown = (value: unknown): string =>
+  typeof value === "string"
+    ? shorten(JSON.stringify(value), 60).replaceAll(
+        /[^ -~…]/g,
+        (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
+      )
+    : typeof value
+
+// Ten thousand characters of somebody's input help nobody and fill the log.
+const shorten = (text: string, most: number): string =>
+  text.length <= most ? text : `${text.slice(0, most)}… (${text.length} characters)`

@@ -30,7 +30,7 @@ export class MessageNotFound extends Schema.TaggedError<MessageNotFound>(
   "effect-cancellation/MessageNotFound"
 )("MessageNotFound", { messageId: Schema.String }) {
   override get message(): string {
-    return `There is no message ${this.messageId} in this chat.`
+    return `There is no message ${this.messageId} in this chat; MessageContent.create makes one, before its run.`
   }
 }
 

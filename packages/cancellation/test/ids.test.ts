@@ -101,7 +101,15 @@ describe("Bad input: ids", () => {
   }
 
   it("MessageRef.of throws on a bad id", () => {
-    assert.throws(() => MessageRef.of({ ...ids, chatId: "" }))
+    assert.throws(() => MessageRef.of({ ...ids, chatId: "" }), InvalidRef, /chatId.*It is ""/s)
+  })
+
+  it("the error shows the value, and nothing that a terminal must not get", () => {
+    const messageId = `What's \u202enew${"x".repeat(300)}`
+    assert.throws(
+      () => MessageRef.of({ ...ids, messageId }),
+      /at \["messageId"\]\. It is "What's \\u202enewx+… \(\d+ characters\)\.$/
+    )
   })
 
   for (const [name, id] of Object.entries({ RunId, MessageId, CompanyId, UserId, ProcessId })) {
