@@ -409,6 +409,18 @@ describe("a stop", () => {
     }).pipe(Effect.provide(stage([wishes(call("a"), call("b"), call("c"), call("d"))], { bench })))
   })
 
+  it.effect("says of a tool that only reads that it changes nothing", () => {
+    const bench = makeBench(() => Effect.never)
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(AgentLoop.run({ prompt, toolkit }))
+      yield* bench.until("begin a")
+      yield* pressStop()
+      assert.deepInclude(resultsIn((yield* Fiber.join(fiber)).messages)["a"], {
+        reason: "The user stopped this call while it ran; it changes nothing."
+      })
+    }).pipe(Effect.provide(stage([wishes(call("a", "Look"))], { bench })))
+  })
+
   it.effect("whose message is deleted is a stop all the same", () => {
     const bench = makeBench(() => Effect.never)
     return Effect.gen(function* () {

@@ -67,9 +67,11 @@ const banner = Effect.gen(function* () {
   )
 })
 
-const modelOf = ({ openAi }: Settings["Service"]): string =>
+const modelOf = ({ isModelNamed, openAi }: Settings["Service"]): string =>
   openAi === undefined
-    ? "a script (with OPENAI_API_KEY a real one answers)"
+    ? isModelNamed
+      ? "a script, since OPENAI_API_KEY is not set; for a server that wants no key set it to any word"
+      : "a script (with OPENAI_API_KEY a real one answers)"
     : `${openAi.model} at ${openAi.baseUrl === undefined ? "OpenAI" : new URL(openAi.baseUrl).host}`
 
 // How a second terminal reaches the same database.

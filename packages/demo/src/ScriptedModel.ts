@@ -102,6 +102,6 @@ Your wish is written to the database first, so that it is never lost: not when t
 
 Then the work is interrupted where it stands. The model's stream is closed, a tool that is in the middle of something is ended, and whatever it had opened is closed again. Only one thing is still written: the text you have read so far.
 
-Finally the run says how it ended, and that is what you see below the message: that it was stopped, and how long it took from your click to the end, measured by the database's own clock.
+Finally the run says how it ended, and that is what you see below the message: that it was stopped, and how long it took from when your stop was stored to the end, measured by the database's own clock.
 
 You can stop a run from a second terminal too, or ask for the same message again. That starts a new run, and a stop that was meant for the old one cannot touch it.`

@@ -35,6 +35,8 @@ export class Settings extends Context.Service<
     readonly onDisconnect: "continue" | "stop"
     /** The model's server; none means the scripted model. */
     readonly openAi: OpenAiSettings | undefined
+    /** A server or a model was named, key or not. */
+    readonly isModelNamed: boolean
     /** How many times faster than a person can watch the agent works; for tests. */
     readonly speed: number
   }
@@ -74,8 +76,23 @@ export const onThisMachine = Effect.gen(function* () {
   // npm runs us in the folder of the workspace and says here where its user stood.
   const stood = Option.getOrElse(yield* variable("INIT_CWD"), () => process.cwd())
   const folder = given === undefined ? yield* userFolder : path.resolve(stood, given)
-  return { port, speed, onDisconnect, openAi, folder, isFolderGiven: given !== undefined }
+  return {
+    port,
+    speed,
+    onDisconnect,
+    openAi,
+    isModelNamed: Option.isSome(yield* named),
+    folder,
+    isFolderGiven: given !== undefined
+  }
 })
+
+const named = Effect.suspend(() =>
+  Effect.map(
+    Effect.all([variable("OPENAI_BASE_URL"), variable("OPENAI_MODEL")]),
+    Option.firstSomeOf
+  )
+)
 
 const openAiSettings = Effect.suspend(() =>
   Effect.gen(function* () {

@@ -75,6 +75,7 @@ const World = Layer.mergeAll(ScriptedModel.layer, Tools.layer, Content, Drafts.l
       database: { _tag: "Sqlite", file: "" },
       onDisconnect: "continue",
       openAi: undefined,
+      isModelNamed: false,
       speed: 1
     })
   )

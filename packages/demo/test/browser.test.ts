@@ -247,6 +247,7 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
   it("stops a tool, and shows it as stopped", async () => {
     await chat.send()
     await page.waitForSelector(".tool.running")
+    await chat.untilWords(/^Working…$/)
     await page.click("#stop")
     await chat.untilWords(/^Stopped after/)
     assert.match(await chat.textOf(".tool.stopped"), /^Searching for .*stopped$/s)
@@ -337,7 +338,7 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     }
     await page.reload()
     await tell(all)
-    await chat.untilWords(/^Writing…$/)
+    await chat.untilWords(/^Thinking…$/)
     await page.evaluate(`globalThis.lost = events; lost.dispatchEvent(new Event("error"))`)
     await chat.untilWords(/^No sign of life for [1-9] s$/)
     await page.waitForFunction("events !== lost")
@@ -347,7 +348,7 @@ describe("the page in Chromium", { timeout: 120_000 }, () => {
     await tell({ _tag: "Alive" })
     await chat.untilWords(/^No sign of life for [4-9] s$/)
     await tell(all)
-    await chat.untilWords(/^Writing…$/)
+    await chat.untilWords(/^Thinking…$/)
     assert.isTrue(await page.locator("#connection").isHidden())
   })
 

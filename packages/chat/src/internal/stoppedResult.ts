@@ -9,7 +9,7 @@ import type { ToolCall } from "../Completion.ts"
 export const stoppedResult = (
   { id, name }: ToolCall,
   { request }: CancellationEvent,
-  began: boolean
+  effect: "none" | "changesNothing" | "possible"
 ): Prompt.ToolResultPart =>
   Prompt.toolResultPart({
     id,
@@ -17,10 +17,16 @@ export const stoppedResult = (
     isFailure: true,
     result: {
       type: "execution-interrupted",
-      reason: `${by(request.reason)} ${began ? "while it ran; it may have had an effect" : "before it began; it had no effect"}.`
+      reason: `${by(request.reason)} ${when[effect]}.`
     },
     providerExecuted: false
   })
+
+const when = {
+  none: "before it began; it had no effect",
+  changesNothing: "while it ran; it changes nothing",
+  possible: "while it ran; it may have had an effect"
+}
 
 /** Of a call that was refused, or that nobody can run. */
 export const refusedResult = (

@@ -72,7 +72,7 @@ export const notStarted = (
   calls: ReadonlyArray<ToolCall>
 ): Effect.Effect<ReadonlyArray<Answered>> =>
   Effect.forEach(calls, (call) =>
-    Effect.tap(stopped(runner.watcher, call, false), (answered) => tell(runner, answered))
+    Effect.tap(stopped(runner.watcher, call, "none"), (answered) => tell(runner, answered))
   )
 
 /** Of calls of an answer that broke off at a limit: nobody knows whether they were meant so. */
@@ -114,7 +114,7 @@ const runOne = Effect.fnUntraced(function* <Tools extends Record<string, Tool.An
     return finished(call, refusedResult(call, "execution-interrupted", reason))
   }
   const approved = yield* watcher.runWithCancellation(isApproved(runner, tool, call, history))
-  if (Option.isNone(approved)) return yield* stopped(watcher, call, false)
+  if (Option.isNone(approved)) return yield* stopped(watcher, call, "none")
   if (!approved.value) {
     const reason = `The tool ${call.name} needs an approval, which was not given.`
     return finished(call, refusedResult(call, "execution-denied", reason))
@@ -122,11 +122,11 @@ const runOne = Effect.fnUntraced(function* <Tools extends Record<string, Tool.An
   // The store is asked before the world is changed; for one that only reads, the flag is enough.
   const isReadonly = Context.get(tool.annotations, Tool.Readonly)
   if (yield* isReadonly ? watcher.isCancelled : watcher.check) {
-    return yield* stopped(watcher, call, false)
+    return yield* stopped(watcher, call, "none")
   }
   return yield* Context.get(tool.annotations, Uncancellable)
     ? runToItsEnd(runner, call, answer)
-    : runUntilStopped(runner, call)
+    : runUntilStopped(runner, call, isReadonly ? "changesNothing" : "possible")
 })
 
 // Tools of the provider's own have no handler here.
@@ -140,7 +140,8 @@ const toolOf = <Tools extends Record<string, Tool.Any>>(
 
 const runUntilStopped = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
-  call: ToolCall
+  call: ToolCall,
+  effect: "changesNothing" | "possible"
 ) {
   let began = false
   const work = Effect.suspend(() => {
@@ -150,7 +151,7 @@ const runUntilStopped = Effect.fnUntraced(function* <Tools extends Record<string
   const result = yield* runner.watcher.runWithCancellation(work)
   return Option.isSome(result)
     ? finished(call, result.value)
-    : yield* stopped(runner.watcher, call, began)
+    : yield* stopped(runner.watcher, call, began ? effect : "none")
 })
 
 const runToItsEnd = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
@@ -180,11 +181,15 @@ const finished = (call: ToolCall, result: Prompt.ToolResultPart): Answered => ({
   result
 })
 
-const stopped = (watcher: CancellationWatcher["Service"], call: ToolCall, began: boolean) =>
+const stopped = (
+  watcher: CancellationWatcher["Service"],
+  call: ToolCall,
+  effect: Parameters<typeof stoppedResult>[2]
+) =>
   Effect.map(watcher.cancellation, (event): Answered => ({
     call,
-    end: began ? "interrupted" : "notStarted",
-    result: stoppedResult(call, event, began)
+    end: effect === "none" ? "notStarted" : "interrupted",
+    result: stoppedResult(call, event, effect)
   }))
 
 const handled = <Tools extends Record<string, Tool.Any>>(

@@ -91,8 +91,7 @@ const toolAt = (body, index) =>
       "div",
       "tool",
       element("span", "sign"),
-      isolated("span", "label"),
-      element("span", "outcome")
+      element("span", "words", isolated("span", "label"), element("span", "outcome"))
     )
   )
 

@@ -16,8 +16,11 @@ const age = (seconds) => {
 
 const words = {
   said: () => "",
-  running: ({ silence }) =>
-    silence === undefined ? "Writing…" : `No sign of life for ${age(silence)}`,
+  running: ({ silence, text, tools }) => {
+    if (silence !== undefined) return `No sign of life for ${age(silence)}`
+    if (tools.some(({ state }) => state === "running")) return "Working…"
+    return text === "" ? "Thinking…" : "Writing…"
+  },
   stopping: ({ silence }) =>
     silence === undefined ? "Stopping…" : `Stopping, but no sign of life for ${age(silence)}`,
   stopped: ({ stop }) => {
