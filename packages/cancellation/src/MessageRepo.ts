@@ -254,8 +254,9 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
         ? Effect.void
         : Effect.acquireRelease(leaseHolder.hold, () => leaseHolder.release),
     watch: (run) =>
-      Effect.tap(openWatch({ store, feed, writes, lease: leaseHolder, open, live }, run), (watch) =>
-        draining ? watch.cancel("shutdown") : Effect.void
+      Effect.tap(
+        openWatch({ store, feed, writes, lease: leaseHolder, open, live, pollTimeout }, run),
+        (watch) => (draining ? watch.cancel("shutdown") : Effect.void)
       )
   })
 })

@@ -151,12 +151,31 @@ describe("Law 6: A check while the start is still on its way", () => {
     }).pipe(inLab({ pollTimeout: "5 seconds" }))
   )
 
-  it.effect("does not wait for a start that has failed", () =>
+  it.effect("finds a stop that came first when the start has failed once", () =>
     Effect.gen(function* () {
-      const { check, watcher } = yield* checking(Fault.fail, "after")
-      assert.isFalse(yield* Fiber.join(check))
-      assert.isFalse(yield* watcher.check)
+      const { check } = yield* checking(Fault.flapping(Fault.fail, Fault.healthy), "after")
+      assert.strictEqual(yield* exitOf(check), "running")
+      yield* TestClock.adjust("200 millis")
+      assert.isTrue(yield* Fiber.join(check))
     }).pipe(inLab())
+  )
+
+  it.effect("waits for the next attempt while starts fail, and makes none itself", () =>
+    Effect.gen(function* () {
+      const { check, faults } = yield* checking(Fault.fail, "after")
+      yield* TestClock.adjust("200 millis")
+      assert.isFalse(yield* Fiber.join(check))
+      assert.strictEqual((yield* faults.counts).startRuns.ended, 2)
+    }).pipe(inLab())
+  )
+
+  it.effect("takes no longer than pollTimeout in all, be the look as slow as the start", () =>
+    Effect.gen(function* () {
+      const { check, faults } = yield* checking(Fault.late("3 seconds"), "after")
+      yield* faults.set({ reads: Fault.hang })
+      yield* TestClock.adjust("5 seconds")
+      assert.notStrictEqual(yield* exitOf(check), "running")
+    }).pipe(inLab({ pollTimeout: "5 seconds" }))
   )
 
   it.effect("is over with the run, and leaves nothing", () =>

@@ -35,8 +35,8 @@ export const isTold = ({ start }: Chronicle): boolean =>
   start !== "waiting" && start !== "forgotten"
 
 /** Whether its start is on its way, so that a stop which came before it is in no row yet. */
-export const isUnanswered = ({ failure, start }: Chronicle): boolean =>
-  (start === "waiting" || start === "sent") && failure === undefined
+export const isUnanswered = ({ start }: Chronicle): boolean =>
+  start === "waiting" || start === "sent"
 
 /** Whether it has been erased as far as is known: nobody waits for its last writes. */
 export const isErased = ({ start }: Chronicle): boolean =>

@@ -52,6 +52,7 @@ export interface WatchContext {
   readonly open: OpenWatches
   /** How many watches of this repo have the run, by its key: the last to close says how it ended. */
   readonly live: Map<string, number>
+  readonly pollTimeout: Duration.Duration
 }
 
 /** The watches that are open, for a drain. */
@@ -88,7 +89,7 @@ export const openWatch = Effect.fnUntraced(function* (
     readonly detection: Detection
   }
 ) {
-  const { feed, lease, live, open, store, writes } = shared
+  const { feed, lease, live, open, pollTimeout, store, writes } = shared
   const { detection, pollInterval } = options
   // The run's own, so that its log lines and spans are found with the program's.
   const context = yield* Effect.context<never>()
@@ -212,14 +213,14 @@ export const openWatch = Effect.fnUntraced(function* (
       // A stop that came first waits for the start, and is in its answer. What was sent before may
       // have been answered before a stop; what is sent from now on is a look in itself.
       const unsent = unanswered.filter(({ start }) => start === "waiting")
-      return Effect.flatMap(writes.answered(unanswered), (inTime) =>
-        inTime && !closed && !detection.isCancelledUnsafe()
-          ? feed.look(
+      return Effect.flatMap(writes.answered(unanswered), () =>
+        closed || detection.isCancelledUnsafe()
+          ? Effect.void
+          : feed.look(
               all.filter((part) => part.failure !== undefined || !unsent.includes(part)),
               "check"
             )
-          : Effect.void
-      )
+      ).pipe(Effect.timeoutOption(pollTimeout), Effect.asVoid)
     }),
 
     cancel: (reason) => Effect.suspend(() => detect(current, reason, "local")),

@@ -28,8 +28,8 @@ import { annotations } from "./words.ts"
 
 export interface Writes {
   readonly start: (chronicle: Chronicle) => Effect.Effect<void>
-  /** Waits until an attempt to start each has succeeded or failed; false if that takes too long. */
-  readonly answered: (chronicles: ReadonlyArray<Chronicle>) => Effect.Effect<boolean>
+  /** Waits until the next attempt to start each has succeeded or failed. */
+  readonly answered: (chronicles: ReadonlyArray<Chronicle>) => Effect.Effect<void>
   /** Queues the news that a stop was observed. */
   readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
   /** Queues an outcome for each, and waits for the first attempt to write them, not for success. */
@@ -250,13 +250,10 @@ export const makeWrites = (options: {
   return {
     start: starts.offer,
     answered: (chronicles) =>
-      Effect.suspend(() =>
-        Effect.forEach(
-          chronicles,
-          (chronicle) => Deferred.await((chronicle.answer ??= Deferred.makeUnsafe())),
-          { discard: true }
-        )
-      ).pipe(Effect.timeoutOption(options.pollTimeout), Effect.map(Option.isSome)),
+      Effect.suspend(() => {
+        const answers = chronicles.map((one) => (one.answer ??= Deferred.makeUnsafe<void>()))
+        return Effect.forEach(answers, Deferred.await, { discard: true })
+      }),
     observed: (chronicle) => Effect.asVoid(advance(chronicle, "observed")),
     ended: (chronicles, outcome) =>
       Effect.flatMap(
