@@ -507,8 +507,9 @@ describe("streamComplete, of a model that fails", () => {
       [
         { error: "overloaded", said: "overloaded" },
         { error: new Error("overloaded"), said: "overloaded" },
-        { error: circular, said: "Circular" },
-        { error: undefined, said: "undefined" },
+        { error: circular, said: "it did not say why" },
+        { error: undefined, said: "it did not say why" },
+        { error: { message: "overloaded", code: "busy" }, said: "overloaded [code: busy]" },
         { error: failure, said: "no more" }
       ],
       ({ error, said }) =>
@@ -524,6 +525,33 @@ describe("streamComplete, of a model that fails", () => {
         }).pipe(Effect.provide(layer))
     )
   })
+
+  it.effect("repeats nothing of such a part but its words, and no key of these", () =>
+    Effect.forEach(
+      [
+        {
+          message: "refused sk-hunter2, see https://bob:hunter2@proxy.local?key=hunter2",
+          headers: { authorization: "Bearer hunter2" },
+          body: "the prompt"
+        },
+        Object.assign(new Error("key = hunter2"), { requestBodyValues: "the prompt" }),
+        { error: { body: "the prompt", key: "hunter2" }, code: "token=hunter2" },
+        "Authorization: Bearer hunter2"
+      ],
+      (error) =>
+        Effect.gen(function* () {
+          const failed = yield* speak.pipe(
+            inRun(),
+            asked([word("Half"), { type: "error", error }]),
+            Effect.flip
+          )
+          const all = `${failed.message} ${JSON.stringify(failed)} ${Cause.pretty(Cause.fail(failed))}`
+          assert.include(all, "The provider broke its answer off")
+          assert.notInclude(all, "hunter2")
+          assert.notInclude(all, "the prompt")
+        }).pipe(Effect.provide(layer))
+    )
+  )
 
   it.effect("is stopped all the same if it fails at the stop", () =>
     Effect.gen(function* () {

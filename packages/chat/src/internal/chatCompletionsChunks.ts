@@ -121,7 +121,7 @@ export const makeChunkReader = (): ChunkReader => {
         return Result.fail(
           new AiError.ToolParameterValidationError({
             toolName: name,
-            description: `the model's arguments are no JSON: ${shorten(params)}`
+            description: `the model's arguments for '${name}' are no JSON (${params.length} characters)`
           })
         )
       }
@@ -232,8 +232,6 @@ const usageOf = (tokens: typeof Tokens.Type | undefined): typeof Response.Usage.
 
 const without = (total: number | undefined, part: number | undefined): number | undefined =>
   total === undefined ? undefined : Math.max(0, total - (part ?? 0))
-
-const shorten = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}...` : text)
 
 const invalid = (description: string): Result.Result<never, AiError.InvalidOutputError> =>
   Result.fail(new AiError.InvalidOutputError({ description }))

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as AiError from "effect/ai/AiError"
 import { NoStream } from "./chatCompletionsRequest.ts"
+import { withoutSecrets } from "./withoutSecrets.ts"
 
 /** The error with this reason, as of this method. */
 export const refuseWith = (method: string, reason: AiError.AiErrorReason): AiError.AiError =>
@@ -36,8 +37,8 @@ const reasonOf = (thrown: unknown, now: number): AiError.AiErrorReason => {
   const code = text(field(thrown, "code")) ?? text(field(said, "code"))
   const status = statusOf(field(thrown, "status")) ?? statusOf(field(said, "code"))
   const kind = code ?? text(field(said, "type"))
-  const message = safe(text(field(said, "message")))
-  const named = kind === undefined ? undefined : `[code: ${safe(kind) ?? "unreadable"}]`
+  const message = withoutSecrets(text(field(said, "message")))
+  const named = kind === undefined ? undefined : `[code: ${withoutSecrets(kind) ?? "unreadable"}]`
   const description = [message, named].filter(Predicate.isNotUndefined).join(" ")
   const http = status === undefined ? undefined : { response: { status, headers: {} } }
 
@@ -58,7 +59,7 @@ const reasonOf = (thrown: unknown, now: number): AiError.AiErrorReason => {
     return new AiError.InvalidRequestError({
       http,
       description: description === "" ? `HTTP ${status}` : description,
-      parameter: safe(text(field(thrown, "param")) ?? text(field(said, "param")))
+      parameter: withoutSecrets(text(field(thrown, "param")) ?? text(field(said, "param")))
     })
   }
   if (status !== undefined || Predicate.isObject(said)) {
@@ -103,7 +104,7 @@ const causesOf = (thrown: unknown): ReadonlyArray<unknown> => {
 }
 
 const unknownReasonOf = (thrown: unknown): AiError.UnknownError => {
-  const said = safe(text(field(thrown, "message")))
+  const said = withoutSecrets(text(field(thrown, "message")))
   return new AiError.UnknownError({
     description: [nameOf(thrown), said].filter(Predicate.isNotUndefined).join(": ")
   })
@@ -143,14 +144,3 @@ const statusOf = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value >= 400 && value < 600
     ? value
     : undefined
-
-// Words, not values: what looks like a key is cut out, and what speaks of headers is not repeated.
-const safe = (said: string | undefined): string | undefined => {
-  if (said === undefined || /header|authoriz|cookie/i.test(said)) return undefined
-  const cut = said
-    .replaceAll(/\bbearer\s+[^\s"',;]+/gi, "[cut]")
-    .replaceAll(/(api[-_ ]?key|token|secret|password)([^:=]{0,20}[:=]\s*)[^\s,;]+/gi, "$1$2[cut]")
-    .replaceAll(/\b(sk|pk|rk|gsk|xai|key|hf|ghp)[-_][^\s"',;]+/g, "[cut]")
-    .replaceAll(/(?=[\w-]*\d)[\w-]{24,}/g, "[cut]")
-  return cut.length > 500 ? `${cut.slice(0, 500)}...` : cut
-}

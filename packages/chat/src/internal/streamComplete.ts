@@ -3,12 +3,13 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Formatter from "effect/Formatter"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { AiError, LanguageModel, type Response, type Tool, Toolkit } from "effect/ai"
 import type { CancellationWatcher } from "effect-cancellation"
 import type { Completion, StreamCompleteOptions, ToolCall } from "../Completion.ts"
 import type { Segment, Segments } from "./segments.ts"
+import { withoutSecrets } from "./withoutSecrets.ts"
 
 export const makeStreamComplete = ({
   saveInterval,
@@ -88,6 +89,7 @@ const offered = <Tools extends Record<string, Tool.Any>>(
   toolkit: StreamCompleteOptions<Tools>["toolkit"]
 ) => (toolkit ?? Toolkit.empty) as unknown as Toolkit.WithHandler<Tools>
 
+// Providers put the whole request, with its key and its prompt, into what they fail with.
 const brokenOff = (error: unknown) =>
   AiError.isAiError(error)
     ? error
@@ -95,6 +97,19 @@ const brokenOff = (error: unknown) =>
         module: "ChatService",
         method: "streamComplete",
         reason: new AiError.UnknownError({
-          description: `The provider broke its answer off: ${error instanceof Error ? error.message : Formatter.format(error)}`
+          description: `The provider broke its answer off: ${saidBy(error) ?? "it did not say why"}`
         })
       })
+
+const saidBy = (error: unknown): string | undefined => {
+  const message = withoutSecrets(textOf(error) ?? textIn(error, "message"))
+  const code = withoutSecrets(textIn(error, "code"))
+  const said = [message, code === undefined ? undefined : `[code: ${code}]`]
+  return said.filter(Predicate.isNotUndefined).join(" ") || undefined
+}
+
+const textIn = (value: unknown, name: string): string | undefined =>
+  Predicate.hasProperty(value, name) ? textOf(value[name]) : undefined
+
+const textOf = (value: unknown): string | undefined =>
+  typeof value === "string" && value.trim() !== "" ? value : undefined
