@@ -88,7 +88,10 @@ export class ChatService extends Context.Service<
     /** The watcher of this run. */
     readonly cancellation: CancellationWatcher["Service"]
 
-    /** What the message that is written now shows, stored or not yet. */
+    /**
+     * The text that this run has written into the message that is written now, stored or not yet.
+     * What the message held before the run is not known here, and the first words replace it.
+     */
     readonly text: Effect.Effect<string>
 
     /**
@@ -103,7 +106,8 @@ export class ChatService extends Context.Service<
     /**
      * The same for what need not be stored at once: it is tried now, an outage is no failure, and
      * what could not be stored goes with the next write, at the latest with the last one. After a
-     * stop a refusal is no failure either: whoever stopped the run may have deleted the message.
+     * stop a refusal is no failure either: whoever stopped the run may have deleted the message. Nor
+     * is then tried again what got no answer within `writeTimeout`: the end of the run stores it.
      */
     readonly saveAssistantMessage: (
       change: AssistantChange
@@ -119,10 +123,11 @@ export class ChatService extends Context.Service<
     ) => Effect.Effect<Message, MessageContentError | AlreadyStopped>
 
     /**
-     * Lets the model speak, and stores its words as they come, after those that the message has.
-     * At a stop it ends with what there is, and closes the model's connection. An outage of the texts
-     * is no failure; a message that is not this run's any more ends it, unless it is stopped anyway.
-     * It never sets `completedAt`. Tool calls are answered, not run: `AgentLoop` runs them.
+     * Lets the model speak, and stores its words as they come, after those that this run has written
+     * into the message. At a stop it ends with what there is, and closes the model's connection. An
+     * outage of the texts is no failure; a message that is not this run's any more ends it, unless it
+     * is stopped anyway. It never sets `completedAt`. Tool calls are answered, not run: `AgentLoop`
+     * runs them.
      */
     readonly streamComplete: <Tools extends Record<string, Tool.Any> = {}>(
       options: StreamCompleteOptions<Tools>

@@ -36,8 +36,8 @@ export interface StreamCompleteOptions<Tools extends Record<string, Tool.Any>> {
     | LanguageModel.ToolChoice<{ [Name in keyof Tools]: Tools[Name]["name"] }[keyof Tools]>
     | undefined
   /**
-   * Told at each word what the message shows now, for those who look at it being written. It is
-   * waited for, so let it be quick; a stop interrupts it.
+   * Told at each word the whole text that this run has written into the message, for those who look
+   * at it being written. It is waited for, so let it be quick; a stop interrupts it.
    */
   readonly onText?: ((text: string) => Effect.Effect<void>) | undefined
 }

@@ -222,6 +222,81 @@ describe("an outage of the texts during the turn", () => {
   )
 })
 
+describe("an outage of the texts at a stop", () => {
+  const moods: ReadonlyArray<Mood> = ["hang", "resist"]
+
+  it.effect("holds the agent up for one writeTimeout, and the end of the run has it all", () =>
+    Effect.forEach(moods, (mood) =>
+      // Before the stop the words are written, or not yet.
+      Effect.forEach(["1 second", "900 millis"] as const, (before) =>
+        Effect.gen(function* () {
+          const unsteady = yield* Unsteady
+          const pause = makePause()
+          const answered = makePause()
+          yield* unsteady.modify(mood)
+          const fiber = yield* Effect.gen(function* () {
+            const chat = yield* ChatService
+            const { text } = yield* chat.streamComplete({ prompt: "Go" })
+            yield* chat.saveAssistantMessage({ debugInfo: { text } })
+            yield* chat.saveAssistantMessage({ references: [1] })
+            yield* answered.here
+          }).pipe(start, asked([word("Half"), pause.here]))
+          yield* pause.reached
+          yield* pass(before)
+          assert.lengthOf(unsteady.changes, before === "1 second" ? 1 : 0)
+          yield* stop()
+          yield* pass("4900 millis")
+          assert.lengthOf(unsteady.changes, 1)
+          yield* pass("100 millis")
+          yield* answered.reached
+          assert.lengthOf(unsteady.changes, 1)
+          yield* unsteady.modify("steady")
+          yield* answered.open
+          yield* Fiber.join(fiber)
+          const { debugInfo, references } = yield* stored()
+          assert.deepStrictEqual(
+            { debugInfo, references },
+            { debugInfo: { text: "Half" }, references: [1] }
+          )
+          assert.deepStrictEqual(yield* outcome, {
+            outcome: "stopped",
+            text: "Half",
+            streamed: true,
+            completed: true
+          })
+          yield* unsteady.release
+        }).pipe(Effect.provide(layer))
+      )
+    )
+  )
+
+  it.effect("is over with the next write that is done, and then words are saved at once", () =>
+    Effect.gen(function* () {
+      const unsteady = yield* Unsteady
+      const pause = makePause()
+      const fiber = yield* start(
+        Effect.gen(function* () {
+          const chat = yield* ChatService
+          yield* pause.here
+          yield* unsteady.modify("fail")
+          yield* save("a")
+          yield* save("ab")
+          assert.lengthOf(unsteady.changes, 1)
+          yield* unsteady.modify("steady")
+          yield* chat.modifyAssistantMessage({ debugInfo: 1 })
+          assert.strictEqual((yield* stored()).text, "ab")
+          yield* save("abc")
+          assert.strictEqual((yield* stored()).text, "abc")
+        })
+      )
+      yield* pause.reached
+      yield* stop()
+      yield* pause.open
+      yield* Fiber.join(fiber)
+    }).pipe(Effect.provide(layer))
+  )
+})
+
 describe("an outage of the texts at the end of the run", () => {
   it.effect("is waited for, and the run is over when the last write is done", () =>
     Effect.gen(function* () {

@@ -52,6 +52,7 @@ export interface Segments {
   /**
    * Writes what is unsaved, if anything. An outage is no failure: the next write has it all. After a
    * stop a refusal is none either: whoever stopped the run may have deleted the message or begun it anew.
+   * Once a write has been given up after a stop, the end of the run is what stores the rest.
    */
   readonly save: (segment: Segment) => Effect.Effect<void, MessageContentError>
   /** Writes the last of the one that is written now, before the next is made. */
@@ -80,6 +81,8 @@ export const makeSegments = (options: {
   const { content, finalWriteTimeout, isCancelled, writeTimeout, writer } = options
   const segments = new Map<MessageId, Segment>()
   let isAway = false
+  // Since the stop: the agent is to end now, not to wait for the same store at each of its steps.
+  let isGivenUp = false
   let isOver = false
 
   const open = (ref: MessageRef, held: AssistantFields, isInDoubt: boolean): Segment => {
@@ -122,8 +125,15 @@ export const makeSegments = (options: {
     )
     segment.unsaved = {}
     return within(writeTimeout, "modify", call).pipe(
+      // Before the next write has its turn.
+      Effect.tapError((error) =>
+        Effect.map(isCancelled, (isStopped) => {
+          if (isStopped && isUnavailable(error)) isGivenUp = true
+        })
+      ),
       Effect.tap(({ completedAt }) =>
         Effect.suspend(() => {
+          isGivenUp = false
           // Whatever came meanwhile is newer.
           segment.held = { ...segment.held, ...fieldsOf(change), ...fieldsOf(segment.unsaved) }
           if (isLast) segment.completedAt = completedAt
@@ -163,7 +173,7 @@ export const makeSegments = (options: {
     segment.permit
       .withPermit(
         Effect.suspend(() =>
-          Object.keys(segment.unsaved).length === 0
+          isGivenUp || Object.keys(segment.unsaved).length === 0
             ? Effect.void
             : Effect.asVoid(writeNow(segment, {}))
         )
