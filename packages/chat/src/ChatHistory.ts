@@ -36,8 +36,8 @@ export const ofResponse = (
  * What says nothing is left out: an empty text, thoughts that nothing follows, a call that the provider
  * ran itself and that was cut short, a question for approval. A call without a result gets one that
  * says that it was cut short; a result without a call goes. Ids that are used twice, and ids and names
- * of tools with letters that not all providers take, are changed; parameters become an object, and
- * parameters and results plain JSON.
+ * of tools that are too long or have letters that not all providers take, are changed; parameters
+ * become an object, and parameters and results plain JSON.
  *
  * @category combinators
  * @since 0.1.0

@@ -71,7 +71,7 @@ const pieces = fc.array(
   ),
   { maxLength: 4 }
 )
-const ids = fc.constantFrom("a", "b", "c", "a", "call_0", "functions.Work:0", "")
+const ids = fc.constantFrom("a", "b", "c", "a", "call_0", "functions.Work:0", "i".repeat(41), "")
 const block: fc.Arbitrary<Block> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ is: fc.constant("text"), pieces, ends: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ is: fc.constant("reasoning"), pieces, ends: fc.boolean() }) },

@@ -172,6 +172,29 @@ describe("what providers refuse", () => {
     })
   })
 
+  it("is an id that is too long, also with what makes it another", () => {
+    const long = "i".repeat(60)
+    const other = `${"i".repeat(45)}.other`
+    const many = Array.from({ length: 11 }, () => call(long))
+    const valid = mended(
+      says(call(long), call(other)),
+      tells(result(other, 2), result(long, 1)),
+      says(...many),
+      tells(...many.map((_, index) => result(long, 3 + index)))
+    )
+    const results = resultsIn(valid)
+    assert.lengthOf(Object.keys(results), 13)
+    assert.strictEqual(results["i".repeat(40)], 1)
+    assert.strictEqual(results[`${"i".repeat(38)}-2`], 2)
+    assert.strictEqual(results[`${"i".repeat(37)}-13`], 13)
+  })
+
+  it("is not the id that a provider gave a call of its own, which may be longer", () => {
+    const id = `ws_${"0".repeat(50)}`
+    const valid = mended(says(call(id, {}, "Search", true), result(id, 1, true), text("So.")))
+    assert.include(shape(valid)[0], `tool-call ${id}, tool-result ${id}`)
+  })
+
   it("is a name of a tool with odd letters, or too long, or none", () => {
     const valid = mended(
       says(call("a", {}, "functions.x"), call("b", {}, "y".repeat(70)), call("c", {}, ""))

@@ -136,6 +136,14 @@ describe("the strict validator of chat completions", () => {
   for (const [title, messages, expected] of badHistories) {
     it(`refuses ${title}`, () => only(messageViolations(messages), expected))
   }
+  it("refuses an id of more than 40 letters, in the call and in the answer", () => {
+    const id = "i".repeat(40)
+    assert.deepStrictEqual(messageViolations([user, asks(id), answers(id)]), [])
+    assert.deepStrictEqual(messageViolations([user, asks(`${id}i`), answers(`${id}i`)]), [
+      "messages[1].tool_calls[0]: has an id of more than 40 letters",
+      "messages[2]: has a tool_call_id of more than 40 letters"
+    ])
+  })
   it("refuses a message without content", () =>
     assert.include(messageViolations([{ role: "user" }]), "messages[0]: lacks 'content'"))
   it("refuses an answer without an id", () =>

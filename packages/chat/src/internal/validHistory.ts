@@ -64,11 +64,11 @@ const turn = (
         case "tool-call": {
           if (part.providerExecuted) {
             if (!mayGoOn && !isAnswered.has(part)) return []
-            const id = names.fresh(part.id)
+            const id = names.fresh(part.id, longestHosted)
             hostedIds.set(part, id)
             return [readableCall(part, id)]
           }
-          const call = readableCall(part, names.fresh(part.id))
+          const call = readableCall(part, names.fresh(part.id, longestId))
           const at = left.findIndex(({ id }) => id === part.id)
           const [result] = at === -1 ? [] : left.splice(at, 1)
           results.push(result === undefined ? cutShort(call) : readableResult(result, call.id))
@@ -112,9 +112,15 @@ const hostedPairs = (
   return pairs
 }
 
+// What the strictest takes.
+const longestId = 40
+
+// The ids of a provider's own calls go back to that provider alone, which makes longer ones.
+const longestHosted = 64
+
 interface Names {
   /** The id, or one like it if it is taken or not of the form that all providers take. */
-  readonly fresh: (id: string) => string
+  readonly fresh: (id: string, longest: number) => string
 }
 
 const makeNames = (before: ReadonlyArray<Prompt.Message>): Names => {
@@ -126,10 +132,13 @@ const makeNames = (before: ReadonlyArray<Prompt.Message>): Names => {
     )
   )
   return {
-    fresh: (id) => {
+    fresh: (id, longest) => {
       const name = inAlphabet(id, "call")
-      let fresh = name
-      for (let count = 2; taken.has(fresh); count++) fresh = `${name}-${count}`
+      let fresh = name.slice(0, longest)
+      for (let count = 2; taken.has(fresh); count++) {
+        const suffix = `-${count}`
+        fresh = `${name.slice(0, longest - suffix.length)}${suffix}`
+      }
       taken.add(fresh)
       return fresh
     }

@@ -10,6 +10,7 @@ import {
   shown
 } from "./shape.ts"
 
+const longestId = 40
 const toolName = /^[a-zA-Z0-9_-]{1,64}$/
 
 // Of the documented fields those that this repository sends or may be told to send.
@@ -107,6 +108,9 @@ const checkMessages = (messages: unknown, complain: Complain): void => {
 const checkToolMessage = (message: Record<string, unknown>, path: string, complain: Complain) => {
   checkFields(message, path, { needed: ["role", "content", "tool_call_id"] }, complain)
   if (!isText(message["tool_call_id"])) complain(path, "has no tool_call_id of a letter or more")
+  if (String(message["tool_call_id"]).length > longestId) {
+    complain(path, "has a tool_call_id of more than 40 letters")
+  }
   checkContent(message["content"], `${path}.content`, ["text"], complain)
 }
 
@@ -141,6 +145,7 @@ const checkCall = (call: unknown, path: string, complain: Complain): void => {
   if (!isObject(call)) return complain(path, "is no object")
   checkFields(call, path, { needed: ["id", "type", "function"] }, complain)
   if (!isText(call["id"])) complain(path, "has no id of a letter or more")
+  if (String(call["id"]).length > longestId) complain(path, "has an id of more than 40 letters")
   if (call["type"] !== "function") complain(path, "is not of the type 'function'")
   const called = call["function"]
   if (!isObject(called)) return complain(`${path}.function`, "is no object")
