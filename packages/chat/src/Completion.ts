@@ -55,7 +55,10 @@ export interface Completion {
   readonly parts: ReadonlyArray<Response.AnyPart>
   /** The tools it wishes for; one of which the parameters came only in part is not among them. */
   readonly toolCalls: ReadonlyArray<ToolCall>
-  /** The tokens used, if the provider told before the end. */
+  /**
+   * The tokens used. Most providers tell them with the end of an answer, so after a stop it is mostly
+   * `undefined`, although what came until then is paid for.
+   */
   readonly usage: Response.Usage | undefined
   /** Why the model ended; `undefined` if it was cut short. */
   readonly finishReason: Response.FinishReason | undefined
