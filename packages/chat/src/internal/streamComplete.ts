@@ -11,6 +11,11 @@ import type { Completion, StreamCompleteOptions, ToolCall } from "../Completion.
 import type { Segment, Segments } from "./segments.ts"
 import { withoutSecrets } from "./withoutSecrets.ts"
 
+/** Is told of each part, so that what came is known also if the answer fails. */
+export interface PartListener {
+  readonly onPart?: ((part: Response.AnyPart) => void) | undefined
+}
+
 export const makeStreamComplete = ({
   saveInterval,
   segments,
@@ -25,7 +30,7 @@ export const makeStreamComplete = ({
     Effect.forever(Effect.andThen(Effect.sleep(saveInterval), segments.save(segment)))
 
   return Effect.fn("ChatService.streamComplete")(function* <Tools extends Record<string, Tool.Any>>(
-    options: StreamCompleteOptions<Tools>
+    options: StreamCompleteOptions<Tools> & PartListener
   ) {
     const segment = segments.current()
     const shown = segment.held.text ?? ""
@@ -37,6 +42,7 @@ export const makeStreamComplete = ({
 
     const take = (part: Response.AnyPart): Effect.Effect<void, AiError.AiError> => {
       parts.push(part)
+      options.onPart?.(part)
       if (part.type === "error") return Effect.fail(brokenOff(part.error))
       if (part.type === "finish") finish = part
       if (part.type === "tool-call" && !part.providerExecuted) {
