@@ -75,7 +75,8 @@ const Tools = Toolkit.make(
   Tool.make("Wait", { success: Schema.String }),
   // The same, and does not listen to anybody else.
   Tool.make("Resist", { success: Schema.String }),
-  Tool.make("Release", { success: Schema.String })
+  Tool.make("Release", { success: Schema.String }),
+  Tool.make("Refuse", { success: Schema.String, failure: Schema.String })
 )
 
 /** The server's tools, which tell what becomes of them. */
@@ -93,6 +94,7 @@ export const registrations = (tell: (entry: Heard) => void) => {
         Wait: () => told("Wait", Effect.as(Deferred.await(released), "waited")),
         Resist: () =>
           told("Resist", Effect.uninterruptible(Effect.as(Deferred.await(released), ""))),
+        Refuse: () => Effect.fail("there is no such file"),
         Release: () => told("Release", Effect.as(Deferred.succeed(released, undefined), "released"))
       })
     )

@@ -4,9 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
-import { McpClient, McpProtocol } from "effect/ai"
+import { McpClient, McpProtocol, Tool, Toolkit } from "effect/ai"
+import { AgentLoop, ChatService } from "../src/index.ts"
 import * as Chat from "./support/chat.ts"
+import * as ScriptedModel from "./support/scriptedModel.ts"
 import { stopped, stoppedCalls } from "./tools.fixture.ts"
 import { type Heard, Journal, layerHttp, layerStdio } from "./tools-mcp.fixture.ts"
 
@@ -119,6 +123,72 @@ describe("an MCP server that does not answer the cancellation, over HTTP, 2025-1
       yield* TestClock.adjust("4 seconds")
     }).pipe(Effect.provide(env))
   )
+})
+
+describe("an MCP tool that fails", () => {
+  const env = Layer.mergeAll(
+    Chat.layer,
+    Layer.provideMerge(layerHttp(McpProtocol.v2026_07_28), Journal.layer),
+    Logger.layer([])
+  )
+  const agentWith = <Tools extends Record<string, Tool.Any>>(
+    toolkit: Toolkit.WithHandler<Tools>,
+    name: string
+  ) =>
+    AgentLoop.run({ prompt: "Do it.", toolkit }).pipe(
+      Effect.provide([
+        ChatService.layer({ ref: Chat.ref, runId: Chat.runId }),
+        ScriptedModel.layer([...ScriptedModel.calls(name), ScriptedModel.ends("tool-calls")])
+      ])
+    )
+
+  it.live("ends the agent if it is one of McpClient.toolkit", () =>
+    Effect.gen(function* () {
+      const tools = yield* McpClient.toolkit(yield* McpClient.McpClient)
+      const error = yield* Effect.flip(agentWith(tools, "Refuse"))
+      assert.include(JSON.stringify(error), "there is no such file")
+    }).pipe(Effect.provide(env))
+  )
+
+  it.live("is told to the model if it is made as the guide makes it", () =>
+    Effect.gen(function* () {
+      const result = yield* agentWith(yield* forgiving, "files__Refuse")
+      assert.strictEqual(result._tag, "Completed")
+      assert.strictEqual(result.text, "Done.")
+      assert.include(JSON.stringify(result.messages), "there is no such file")
+      assert.include(JSON.stringify(yield* call("Release")), "released")
+    }).pipe(Effect.provide(env))
+  )
+})
+
+/** What docs/tools.md shows. */
+const forgiving = Effect.gen(function* () {
+  const client = yield* McpClient.McpClient
+  const found = yield* client.listTools()
+  const toolkit = Toolkit.make(
+    ...found.map(({ description, inputSchema, name }) =>
+      Tool.dynamic(`files__${name}`, {
+        description,
+        parameters: inputSchema,
+        success: Schema.String,
+        failure: Schema.String,
+        failureMode: "return"
+      }).annotate(Tool.Strict, false)
+    )
+  )
+  const handlers = found.map((tool) => [
+    `files__${tool.name}`,
+    (params: unknown) =>
+      client.callTool({ tool, arguments: Predicate.isObject(params) ? params : {} }).pipe(
+        Effect.mapError((error) => error.message),
+        Effect.flatMap(({ content, isError }) => {
+          const said = JSON.stringify(content)
+          return isError === true ? Effect.fail(said) : Effect.succeed(said)
+        })
+      )
+  ])
+  const context = yield* toolkit.toHandlers(Object.fromEntries(handlers))
+  return yield* Effect.provideContext(toolkit, context)
 })
 
 /** The agent's model calls this; stopped once the server runs it. */
