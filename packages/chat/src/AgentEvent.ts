@@ -29,14 +29,15 @@ export interface EndedCall extends ToolCall {
 }
 
 /**
- * `Text`: the message shows this now. `ToolStarted`, `ToolEnded`: of one call, the first only of one
+ * `Text`: the message shows `text` now, and `delta` is what was added to it. Reading `text` costs its
+ * whole length each time, so whoever only passes words on takes `delta`. `ToolStarted`, `ToolEnded`: of one call, the first only of one
  * that began.
  *
  * @category models
  * @since 0.1.0
  */
 export type AgentEvent = Data.TaggedEnum<{
-  readonly Text: { readonly text: string }
+  readonly Text: { readonly text: string; readonly delta: string }
   readonly ToolStarted: { readonly call: ToolCall }
   readonly ToolEnded: { readonly call: EndedCall }
 }>

@@ -8,17 +8,34 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Types from "effect/Types"
-import { type AiError, type LanguageModel, Prompt, type Tool, Toolkit } from "effect/ai"
+import {
+  type AiError,
+  type LanguageModel,
+  Prompt,
+  type Response,
+  type Tool,
+  Toolkit
+} from "effect/ai"
 import { type MessageContentError, Setting } from "effect-cancellation"
 import { AgentEvent } from "./AgentEvent.ts"
 import type { AgentResult, AgentWork, UnderWay } from "./AgentResult.ts"
 import type { AssistantChange } from "./AssistantMessage.ts"
 import * as ChatHistory from "./ChatHistory.ts"
 import { ChatService } from "./ChatService.ts"
-import type { Completion, ToolCall } from "./Completion.ts"
-import { type Answered, cutOff, endedCall, notStarted, runCalls } from "./internal/toolCalls.ts"
+import type { Completion, StreamCompleteOptions, ToolCall } from "./Completion.ts"
+import type { PartListener } from "./internal/streamComplete.ts"
+import { makeTeller } from "./internal/telling.ts"
+import {
+  type Answered,
+  cutOff,
+  endedCall,
+  notStarted,
+  runCalls,
+  tellEnded
+} from "./internal/toolCalls.ts"
 import { addUsage } from "./internal/usage.ts"
 import { validAfter } from "./internal/validHistory.ts"
 
@@ -58,13 +75,16 @@ export interface AgentLoopOptions<Tools extends Record<string, Tool.Any>, E = ne
     | ((call: ToolCall, history: ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>)
     | undefined
   /**
-   * What is to be stored of the turn: `messages` as in the result, which `ChatHistory.encode` makes
-   * JSON of. Asked after each step, at a stop, when tools fail or are interrupted, and before tools
-   * begin: then each call has a result that says that it may have had an effect, which is what the
+   * What is to be stored of the turn: of the `messages` of the result those since the message began
+   * that is written now, which `ChatHistory.encode` makes JSON of. Asked after each step, at a stop,
+   * when the model or tools fail or are interrupted, and before tools begin: then each call has a result that says that it may have had an effect, which is what the
    * next turn hears if the process is killed meanwhile. Default: only the text is stored.
    */
   readonly save?: ((messages: ReadonlyArray<Prompt.Message>) => AssistantChange) | undefined
-  /** Told what happens while it happens. It is waited for, so let it be quick. */
+  /**
+   * Told what happens while it happens. It is waited for, so let it be quick; but no tool waits to
+   * begin, and a stop waits for it for one second at most.
+   */
   readonly observe?: ((event: AgentEvent) => Effect.Effect<void>) | undefined
 }
 
@@ -115,14 +135,17 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
   const chat = yield* ChatService
   const watcher = chat.cancellation
   const toolkit = yield* withHandlers(options.toolkit)
-  const runner = { watcher, toolkit, concurrency, approve, observe }
-  const onText = observe && ((text: string) => observe(AgentEvent.Text({ text })))
+  const runner = { watcher, toolkit, concurrency, approve, teller: makeTeller(watcher, observe) }
 
   // Valid also because effect/ai would run what is approved in it by itself, whatever the stop says.
   const asked = ChatHistory.valid(Prompt.make(options.prompt).content)
   let done: ReadonlyArray<Prompt.Message> = []
   // What the model has said and is to go on with, as it said it.
   let open: ReadonlyArray<Prompt.Message> = []
+  // The message that `recorded` messages were stored with, from `since` on.
+  let { messageId } = (yield* watcher.run).ref
+  let since = 0
+  let recorded = 0
   let work: AgentWork = { text: "", messages: [], usage: undefined, iterations: 0 }
 
   const history = () => [
@@ -130,24 +153,51 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
     ...done,
     ...validAfter([...asked, ...done], open, { goesOn: true })
   ]
-  const record = (answers: ReadonlyArray<Answered>) => {
+  const record = Effect.fnUntraced(function* (answers: ReadonlyArray<Answered>) {
     const results = Prompt.makeMessage("tool", { content: answers.map(({ result }) => result) })
-    work = {
-      ...work,
-      messages: [...done, ...validAfter([...asked, ...done], [...open, results])]
+    const messages = [...done, ...validAfter([...asked, ...done], [...open, results])]
+    work = { ...work, messages }
+    const { ref } = yield* watcher.run
+    // What an earlier message of the turn holds would be in the next history twice.
+    if (ref.messageId !== messageId) since = recorded
+    messageId = ref.messageId
+    recorded = messages.length
+    yield* chat.saveAssistantMessage(options.save?.(messages.slice(since)) ?? {})
+  })
+  const tell = (answers: ReadonlyArray<Answered>) =>
+    Effect.forEach(answers, (answered) => tellEnded(runner, answered), { discard: true })
+  const answered = Effect.fnUntraced(function* (
+    { finishReason = "unknown", toolCalls }: Completion,
+    before: ReadonlyArray<Prompt.Message>
+  ) {
+    if (toolCalls.length === 0) return []
+    if (brokenOff.has(finishReason)) {
+      yield* Effect.logWarning(
+        `${toolCalls.length} tool calls were not begun: the answer broke off (${finishReason})`
+      )
+      const answers = toolCalls.map((call) => cutOff(call, finishReason))
+      yield* record(answers)
+      yield* tell(answers)
+      return answers
     }
-    return chat.saveAssistantMessage(options.save?.(work.messages) ?? {})
-  }
-  const answered = (said: Completion, before: ReadonlyArray<Prompt.Message>) => {
-    const { finishReason, toolCalls } = said
-    if (toolCalls.length === 0) return Effect.succeed([])
-    if (isCutOff(said)) return cutOff(runner, toolCalls, finishReason ?? "unknown")
     // Before they begin: a process that is killed now must not have paid without knowing.
-    return Effect.andThen(
-      record([]),
-      runCalls(runner, toolCalls, before, (answers) => Effect.ignore(record(answers)))
+    yield* record([])
+    return yield* runCalls(runner, toolCalls, before, (answers) => Effect.ignore(record(answers)))
+  })
+  // The person has seen these words, so the next turn is to know them.
+  const keep = (parts: ReadonlyArray<Response.AnyPart>, cause: Cause.Cause<unknown>) =>
+    Effect.suspend(() => {
+      const said = Prompt.fromResponseParts(parts).content
+      if (said.length === 0) return Effect.void
+      open = [...open, ...said]
+      const why = Cause.hasInterruptsOnly(cause) ? "interrupted" : "error"
+      return record(callsIn(parts).map((call) => cutOff(call, why)))
+    }).pipe(
+      Effect.ignoreCause({
+        log: "Warn",
+        message: "What a model said before it failed is not stored"
+      })
     )
-  }
   const stopped = (underWay: UnderWay) =>
     Effect.map(watcher.cancellation, (event): AgentResult => ({
       _tag: "Stopped",
@@ -161,12 +211,15 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
     if (yield* watcher.check) return yield* stopped({ _tag: "Nothing" })
 
     const before = history()
-    const said = yield* chat.streamComplete<Tools>({
+    const parts: Array<Response.AnyPart> = []
+    const question: StreamCompleteOptions<Tools> & PartListener = {
       prompt: Prompt.fromMessages(before),
       toolkit,
       toolChoice: work.iterations === 0 ? options.toolChoice : unforced(options.toolChoice),
-      onText
-    })
+      onPart: (part) => void parts.push(part),
+      onText: observe && withDelta(observe, (yield* chat.text).length, parts)
+    }
+    const said = yield* Effect.onError(chat.streamComplete(question), (cause) => keep(parts, cause))
     open = [...open, ...Prompt.fromResponseParts(said.parts).content]
     work = {
       text: [work.text, said.text].filter((text) => text !== "").join("\n\n"),
@@ -175,7 +228,9 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
       iterations: work.iterations + 1
     }
     if (said.cancellation !== undefined) {
-      yield* record(yield* notStarted(runner, said.toolCalls))
+      const answers = yield* notStarted(watcher, said.toolCalls)
+      yield* record(answers)
+      yield* tell(answers)
       return yield* stopped({ _tag: "Model" })
     }
 
@@ -208,8 +263,37 @@ const withHandlers = <Tools extends Record<string, Tool.Any>, E, R>(
     : Effect.succeed(toolkit)
 }
 
-const isCutOff = ({ finishReason }: Completion): boolean =>
-  finishReason !== "stop" && finishReason !== "tool-calls" && finishReason !== "pause"
+// What a provider means by `other` may be a whole answer.
+const brokenOff: ReadonlySet<Response.FinishReason> = new Set([
+  "length",
+  "content-filter",
+  "error",
+  "unknown"
+])
+
+const callsIn = (parts: ReadonlyArray<Response.AnyPart>): ReadonlyArray<ToolCall> =>
+  parts.flatMap((part) =>
+    part.type === "tool-call" && !part.providerExecuted
+      ? [{ id: part.id, name: part.name, params: part.params }]
+      : []
+  )
+
+// Of the text only its length is looked at, save where more than the last part was added: an empty
+// line between two steps, or the words of somebody else.
+const withDelta = (
+  observe: (event: AgentEvent) => Effect.Effect<void>,
+  shown: number,
+  parts: ReadonlyArray<Response.AnyPart>
+) => {
+  let length = shown
+  return (text: string) => {
+    const last = parts.at(-1)
+    const spoken = last?.type === "text-delta" ? last.delta : ""
+    const delta = text.length === length + spoken.length ? spoken : text.slice(length)
+    length = text.length
+    return observe(AgentEvent.Text({ text, delta }))
+  }
+}
 
 const unforced = <Name extends string>(
   choice: LanguageModel.ToolChoice<Name> | undefined

@@ -15,7 +15,8 @@ import {
   AgentLoop,
   type AgentResult,
   ChatHistory,
-  ChatService
+  ChatService,
+  type ToolCall
 } from "../src/index.ts"
 import {
   call,
@@ -167,6 +168,10 @@ describe("an approval", () => {
         })
     })
   )
+  const Lax = Toolkit.make(
+    Tool.make("Lax", { ...text, failureMode: "return", needsApproval: () => false })
+  )
+  const unreadable = [...calls("Lax", { text: 7 }, "a"), ends("tool-calls")]
   const done: Array<string> = []
   const handler = (params: { readonly text: string }) =>
     Effect.sync(() => {
@@ -232,6 +237,33 @@ describe("an approval", () => {
       assert.strictEqual(resultsIn(result.messages)["Sometimes-risky"], "did risky")
       assert.include(JSON.stringify(resultsIn(result.messages)["Later-risky"]), "not given")
     }).pipe(onStage(all))
+  )
+
+  it.effect("is needed where nobody can say whether it is, as of parameters without a sense", () =>
+    Effect.gen(function* () {
+      yield* reset
+      const asked: Array<unknown> = []
+      const approve = (isApproved: boolean) => (wished: ToolCall) =>
+        Effect.sync(() => {
+          asked.push(wished.params)
+          return isApproved
+        })
+      const denied = yield* AgentLoop.run({ prompt, toolkit: Lax, approve: approve(false) })
+      assert.include(JSON.stringify(resultsIn(denied.messages)["a"]), "not given")
+      assert.deepStrictEqual(asked, [{ text: 7 }])
+      assert.deepStrictEqual(done, [])
+      const unasked = yield* AgentLoop.run({ prompt, toolkit: Lax })
+      assert.include(JSON.stringify(resultsIn(unasked.messages)["a"]), "not given")
+      const given = yield* AgentLoop.run({ prompt, toolkit: Lax, approve: approve(true) })
+      assert.include(JSON.stringify(resultsIn(given.messages)["a"]), "ToolParameterValidationError")
+    }).pipe(
+      Effect.provide(
+        Layer.merge(
+          stage([unreadable, [ends()], unreadable, [ends()], unreadable]),
+          Lax.toLayer({ Lax: handler })
+        )
+      )
+    )
   )
 
   it.effect("is not waited for after a stop", () =>
@@ -390,20 +422,31 @@ describe("a wish that cannot be met", () => {
     }).pipe(Effect.provide(stage([[...calls("Work", { text: 7 }, "a"), ends("tool-calls")]])))
   )
 
-  for (const reason of ["length", "content-filter", "error", "other", "unknown"] as const) {
+  for (const reason of ["length", "content-filter", "error", "unknown"] as const) {
     it.effect(`is not met in an answer that broke off (${reason}), and the model is told`, () => {
       const bench = makeBench()
+      const lines: Array<string> = []
       return Effect.gen(function* () {
         const result = yield* run
         assert.strictEqual(result._tag, "Completed")
         assert.strictEqual(result.iterations, 2)
+        assert.include(lines, `1 tool calls were not begun: the answer broke off (${reason})`)
         assert.deepInclude(resultsIn(result.messages)["a"], {
           reason: `This call was not begun: the answer broke off (${reason}).`
         })
         assert.deepStrictEqual(bench.log, [])
-      }).pipe(Effect.provide(stage([[...call("a"), ends(reason)]], { bench })))
+      }).pipe(Effect.provide(stage([[...call("a"), ends(reason)]], { bench, lines })))
     })
   }
+
+  it.effect("is met in an answer that ended for some other reason", () => {
+    const bench = makeBench()
+    return Effect.gen(function* () {
+      const result = yield* Effect.flatten(ended(run))
+      assert.deepStrictEqual(resultsIn(result.messages), { a: "did a" })
+      assert.deepStrictEqual(bench.log, ["begin a", "end a"])
+    }).pipe(Effect.provide(stage([[...call("a"), ends("other")]], { bench })))
+  })
 
   it.effect("of a stream that ended without saying why is not met", () => {
     const bench = makeBench()

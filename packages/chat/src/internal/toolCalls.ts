@@ -5,14 +5,17 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Types from "effect/Types"
 import { type AiError, Prompt, Tool, type Toolkit } from "effect/ai"
 import type { CancellationWatcher } from "effect-cancellation"
-import { AgentEvent, type EndedCall, type ToolEnd } from "../AgentEvent.ts"
+import type { EndedCall, ToolEnd } from "../AgentEvent.ts"
 import type { ToolCall } from "../Completion.ts"
 import { Uncancellable } from "../Uncancellable.ts"
 import { refusedResult, stoppedResult } from "./stoppedResult.ts"
+import type { Teller } from "./telling.ts"
+import { unannotated } from "./unannotated.ts"
 
 /** A call that is over, with what the model is told. */
 export interface Answered {
@@ -28,7 +31,7 @@ export interface ToolRunner<Tools extends Record<string, Tool.Any>> {
   readonly approve:
     | ((call: ToolCall, history: ReadonlyArray<Prompt.Message>) => Effect.Effect<boolean>)
     | undefined
-  readonly observe: ((event: AgentEvent) => Effect.Effect<void>) | undefined
+  readonly teller: Teller
 }
 
 /**
@@ -45,7 +48,7 @@ export const runCalls = <Tools extends Record<string, Tool.Any>>(
   Tool.HandlerError<Tools[keyof Tools]> | AiError.AiError,
   Tool.HandlerServices<Tools[keyof Tools]>
 > =>
-  Effect.suspend(() => {
+  Effect.scopedWith((scope) => {
     const answers = new Map<ToolCall, Answered>()
     const answer = (answered: Answered) => {
       answers.set(answered.call, answered)
@@ -54,9 +57,9 @@ export const runCalls = <Tools extends Record<string, Tool.Any>>(
     return Effect.forEach(
       calls,
       (call) =>
-        runOne(runner, call, history, answer).pipe(
+        runOne(runner, call, history, answer, scope).pipe(
           Effect.map(answer),
-          Effect.tap((answered) => tell(runner, answered))
+          Effect.tap((answered) => tellEnded(runner, answered))
         ),
       { concurrency: runner.concurrency ?? "unbounded" }
     ).pipe(
@@ -68,24 +71,21 @@ export const runCalls = <Tools extends Record<string, Tool.Any>>(
 
 /** Of calls that came too late to be begun. */
 export const notStarted = (
-  runner: Pick<ToolRunner<{}>, "watcher" | "observe">,
+  watcher: CancellationWatcher["Service"],
   calls: ReadonlyArray<ToolCall>
 ): Effect.Effect<ReadonlyArray<Answered>> =>
-  Effect.forEach(calls, (call) =>
-    Effect.tap(stopped(runner.watcher, call, "none"), (answered) => tell(runner, answered))
-  )
+  Effect.forEach(calls, (call) => stopped(watcher, call, "none"))
 
-/** Of calls of an answer that broke off at a limit: nobody knows whether they were meant so. */
-export const cutOff = (
-  runner: Pick<ToolRunner<{}>, "observe">,
-  calls: ReadonlyArray<ToolCall>,
-  finishReason: string
-): Effect.Effect<ReadonlyArray<Answered>> =>
-  Effect.forEach(calls, (call) => {
-    const reason = `This call was not begun: the answer broke off (${finishReason}).`
-    const answered = finished(call, refusedResult(call, "execution-interrupted", reason))
-    return Effect.as(tell(runner, answered), answered)
-  })
+/** Of a call of an answer that broke off: nobody knows whether it was meant so. */
+export const cutOff = (call: ToolCall, why: string): Answered =>
+  finished(
+    call,
+    refusedResult(
+      call,
+      "execution-interrupted",
+      `This call was not begun: the answer broke off (${why}).`
+    )
+  )
 
 /** As observers and results show it. */
 export const endedCall = ({ call, end, result }: Answered): EndedCall => ({
@@ -95,14 +95,18 @@ export const endedCall = ({ call, end, result }: Answered): EndedCall => ({
   isFailure: result.isFailure
 })
 
-const tell = ({ observe }: Pick<ToolRunner<{}>, "observe">, answered: Answered) =>
-  observe?.(AgentEvent.ToolEnded({ call: endedCall(answered) })) ?? Effect.void
+/** Tells how the call ended. */
+export const tellEnded = (
+  { teller }: Pick<ToolRunner<{}>, "teller">,
+  answered: Answered
+): Effect.Effect<void> => teller.ended(answered.call, endedCall(answered))
 
 const runOne = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
   call: ToolCall,
   history: ReadonlyArray<Prompt.Message>,
-  answer: (answered: Answered) => Answered
+  answer: (answered: Answered) => Answered,
+  scope: Scope.Scope
 ) {
   const { toolkit, watcher } = runner
   const tool = toolOf(toolkit, call.name)
@@ -119,15 +123,19 @@ const runOne = Effect.fnUntraced(function* <Tools extends Record<string, Tool.An
     const reason = `The tool ${call.name} needs an approval, which was not given.`
     return finished(call, refusedResult(call, "execution-denied", reason))
   }
-  // The store is asked before the world is changed; for one that only reads, the flag is enough.
-  const isReadonly = Context.get(tool.annotations, Tool.Readonly)
-  if (yield* isReadonly ? watcher.isCancelled : watcher.check) {
-    return yield* stopped(watcher, call, "none")
-  }
   return yield* Context.get(tool.annotations, Uncancellable)
-    ? runToItsEnd(runner, call, answer)
-    : runUntilStopped(runner, call, isReadonly ? "changesNothing" : "possible")
+    ? runToItsEnd(runner, tool, call, answer, scope)
+    : runUntilStopped(runner, tool, call, scope)
 })
+
+// The store is asked before the world is changed; for one that only reads, the flag is enough. Asked
+// and begun in one fiber, so that as little as can be lies between the answer and the tool.
+const isStopped = (
+  { watcher }: { readonly watcher: CancellationWatcher["Service"] },
+  tool: Tool.Any
+) => (isReadonly(tool) ? watcher.isCancelled : watcher.check)
+
+const isReadonly = ({ annotations }: Tool.Any): boolean => Context.get(annotations, Tool.Readonly)
 
 // Tools of the provider's own have no handler here.
 const toolOf = <Tools extends Record<string, Tool.Any>>(
@@ -140,36 +148,48 @@ const toolOf = <Tools extends Record<string, Tool.Any>>(
 
 const runUntilStopped = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
+  tool: Tools[keyof Tools],
   call: ToolCall,
-  effect: "changesNothing" | "possible"
+  scope: Scope.Scope
 ) {
+  const { watcher } = runner
   let began = false
-  const work = Effect.suspend(() => {
+  const work = Effect.flatMap(isStopped(runner, tool), (isLate) => {
+    if (isLate) return Effect.undefined
     began = true
-    return handled(runner, call)
+    return Effect.andThen(runner.teller.started(call, scope), handled(runner, call))
   })
-  const result = yield* runner.watcher.runWithCancellation(work)
-  return Option.isSome(result)
-    ? finished(call, result.value)
-    : yield* stopped(runner.watcher, call, began ? effect : "none")
+  const result = Option.getOrUndefined(yield* watcher.runWithCancellation(work))
+  if (result !== undefined) return finished(call, result)
+  if (!began) return yield* stopped(watcher, call, "none")
+  return yield* stopped(watcher, call, isReadonly(tool) ? "changesNothing" : "possible")
 })
 
 const runToItsEnd = Effect.fnUntraced(function* <Tools extends Record<string, Tool.Any>>(
   runner: ToolRunner<Tools>,
+  tool: Tools[keyof Tools],
   call: ToolCall,
-  answer: (answered: Answered) => Answered
+  answer: (answered: Answered) => Answered,
+  scope: Scope.Scope
 ) {
-  const { end, result } = yield* handled(runner, call).pipe(
-    Effect.flatMap((result) =>
-      Effect.map(runner.watcher.isCancelled, (isLate) =>
-        answer({ call, end: isLate ? "ranOn" : "finished", result })
+  const { teller, watcher } = runner
+  let began = false
+  const answered = yield* Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(isStopped(runner, tool)), (isLate) => {
+      if (isLate) return Effect.undefined
+      began = true
+      return Effect.andThen(teller.started(call, scope), handled(runner, call)).pipe(
+        Effect.flatMap((result) =>
+          Effect.map(watcher.isCancelled, (isLate) =>
+            answer({ call, end: isLate ? "ranOn" : "finished", result })
+          )
+        )
       )
-    ),
-    Effect.uninterruptible,
-    Effect.onInterrupt(() => logRanOn(call, "an interrupt"))
-  )
-  if (end === "ranOn") yield* logRanOn(call, "the stop")
-  return { call, end, result }
+    })
+  ).pipe(Effect.onInterrupt(() => (began ? logRanOn(call, "an interrupt") : Effect.void)))
+  if (answered === undefined) return yield* stopped(watcher, call, "none")
+  if (answered.end === "ranOn") yield* logRanOn(call, "the stop")
+  return answered
 })
 
 const logRanOn = ({ id, name }: ToolCall, why: string) =>
@@ -193,22 +213,19 @@ const stopped = (
   }))
 
 const handled = <Tools extends Record<string, Tool.Any>>(
-  { observe, toolkit }: ToolRunner<Tools>,
+  { toolkit }: ToolRunner<Tools>,
   call: ToolCall
 ) => {
-  const { id, name } = call
+  const { id, name, params } = call
   const results = Stream.unwrap(
-    toolkit.handle(name, call.params as Tool.ParametersEncoded<Tools[string]>, id)
+    unannotated(toolkit.handle(name, params as Tool.ParametersEncoded<Tools[string]>, id))
   )
-  const run = Stream.runFold(
+  return Stream.runFold(
     results,
     (): Tool.HandlerResult<Tools[string]> | undefined => undefined,
     (last, result) => (result.preliminary ? last : result)
-  )
-  // At the same time: a stop while an observer takes its time must not come before the tool begins.
-  const told = observe?.(AgentEvent.ToolStarted({ call })) ?? Effect.void
-  return Effect.all([told, run], { concurrency: "unbounded" }).pipe(
-    Effect.map(([, last]) =>
+  ).pipe(
+    Effect.map((last) =>
       last === undefined
         ? refusedResult(call, "execution-interrupted", `The tool ${name} ended without a result.`)
         : Prompt.toolResultPart({
@@ -223,7 +240,6 @@ const handled = <Tools extends Record<string, Tool.Any>>(
   )
 }
 
-// Parameters that cannot be read need no approval: the handler refuses them.
 const isApproved = <Tools extends Record<string, Tool.Any>>(
   { approve }: ToolRunner<Tools>,
   tool: Tools[keyof Tools],
@@ -249,5 +265,8 @@ const needsApproval = <T extends Tool.Any>(
   return Effect.flatMap(decoded, (known) => {
     const answer = needs(known, { toolCallId: id, messages })
     return Effect.isEffect(answer) ? answer : Effect.succeed(answer)
-  }).pipe(Effect.orElseSucceed(() => false))
+  }).pipe(
+    // Of parameters that cannot be read nobody knows what they would do.
+    Effect.orElseSucceed(() => true)
+  )
 }
