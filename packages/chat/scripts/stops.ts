@@ -56,9 +56,24 @@ const trial = Effect.fnUntraced(function* (loop: Loop, name: string) {
 
   const one = Effect.fnUntraced(function* (index: number) {
     const id = `${name}-${index}`
-    const seen: Seen = { starts: [], changes: [] }
+    const seen: Seen = { starts: [], changes: [], unasked: 0 }
+    // In steps, not in time: which of two came first is known also within a millisecond.
+    let steps = 0
+    let storedAt = Number.POSITIVE_INFINITY
+    let clearedBy: number | undefined
     const world: World = {
+      look: () => {
+        const beganAt = ++steps
+        return () => {
+          clearedBy = beganAt
+        }
+      },
+      stored: () => {
+        storedAt = ++steps
+      },
       change: Effect.gen(function* () {
+        if (clearedBy === undefined || clearedBy > storedAt) seen.unasked++
+        clearedBy = undefined
         seen.starts.push(yield* Clock.currentTimeMillis)
         for (let slice = 0; slice < 10; slice++) {
           yield* Effect.sleep("10 millis")
@@ -86,6 +101,7 @@ const trial = Effect.fnUntraced(function* (loop: Loop, name: string) {
       chunksAfterStop: chunks - chunksAtStop,
       chunksAfterInterrupt:
         chunksAtInterrupt === undefined ? undefined : chunks - chunksAtInterrupt,
+      toolsUnasked: seen.unasked,
       toolsStarted: seen.starts.filter((time) => time > stoppedAt).length,
       toLastChange: last - stoppedAt,
       toEnd: (yield* Clock.currentTimeMillis) - stoppedAt
@@ -112,12 +128,20 @@ const rows: ReadonlyArray<readonly [string, (figures: Figures) => string]> = [
   ],
   ["chunks sent after the stop, median / at most", spread((one) => one.chunksAfterStop)],
   [
-    "tools started after the stop, in all",
-    (all) => String(all.reduce((sum, one) => sum + one.toolsStarted, 0))
+    "tools begun by a check that began after the stop",
+    (all) => String(sum(all.map((one) => one.toolsUnasked)))
+  ],
+  [
+    "tools begun after the stop was stored, in all",
+    (all) => String(sum(all.map((one) => one.toolsStarted)))
   ],
   ["stop to last effect on the world, median / p99 (ms)", times((one) => one.toLastChange)],
   ["stop to the end of the run, median / p99 (ms)", times((one) => one.toEnd)]
 ]
+
+function sum(values: ReadonlyArray<number>) {
+  return values.reduce((total, value) => total + value, 0)
+}
 
 function spread(figure: (one: Figures[number]) => number) {
   return (all: Figures) => `${median(all.map(figure))} / ${Math.max(...all.map(figure))}`
@@ -142,6 +166,9 @@ const program = Effect.gen(function* () {
   )
   if (ours.some(({ chunksAfterInterrupt = 0 }) => chunksAfterInterrupt > 1)) {
     return yield* Effect.die(new Error("More than one chunk was sent after an interrupt."))
+  }
+  if (ours.some(({ toolsUnasked }) => toolsUnasked > 0)) {
+    return yield* Effect.die(new Error("A tool began by a check that began after the stop."))
   }
 })
 

@@ -5,11 +5,17 @@ import type * as Scope from "effect/Scope"
 export interface World {
   /** A tool's work: changes the world each 10 ms, ten times. */
   readonly change: Effect.Effect<void>
+  /** A look for a stop begins; what it answers with is called if the look finds none. */
+  readonly look: () => () => void
+  /** The stop is stored. */
+  readonly stored: () => void
 }
 
 /** When what happened, in milliseconds since 1970. */
 export interface Seen {
   readonly starts: Array<number>
+  /** Tools that began by a look that began after the stop was stored, or without any look. */
+  unasked: number
   readonly changes: Array<number>
 }
 

@@ -29,7 +29,9 @@ export const byHand: Loop = ({ baseUrl, id, world }) =>
           const calls = said.role === "assistant" ? (said.tool_calls ?? []) : []
           if (calls.length === 0) return
           for (const { id: tool_call_id } of calls) {
+            const isClear = world.look()
             if (isStopped) return
+            isClear()
             await run(world.change)
             messages.push({ role: "tool", tool_call_id, content: "done" })
           }
@@ -45,6 +47,7 @@ export const byHand: Loop = ({ baseUrl, id, world }) =>
     return {
       stop: Effect.sync(() => {
         row.userAborted = true
+        world.stored()
       }),
       ended: Effect.promise(() => ended)
     }

@@ -14,9 +14,31 @@ import {
 } from "effect-cancellation"
 import OpenAI from "openai"
 import { AgentLoop, ChatCompletionsModel, ChatService } from "../../src/index.ts"
-import type { Loop } from "./World.ts"
+import type { Loop, World } from "./World.ts"
 
 const toolkit = Toolkit.make(Tool.make("change"))
+
+/** A store that tells when a look begins, which finds no stop, and when a stop is stored. */
+const watched = (world: World) =>
+  Layer.effect(
+    MessageStore,
+    Effect.map(MessageStore, (store) =>
+      MessageStore.of({
+        ...store,
+        stopRequests: (runs) =>
+          Effect.suspend(() => {
+            const isClear = world.look()
+            return Effect.tap(store.stopRequests(runs), ({ requests }) =>
+              Effect.sync(() => {
+                if (requests.length === 0) isClear()
+              })
+            )
+          }),
+        requestStop: (target, intent) =>
+          Effect.tap(store.requestStop(target, intent), () => Effect.sync(world.stored))
+      })
+    )
+  ).pipe(Layer.provide(MessageStore.layerMemory()))
 
 export const withLibrary: Loop = ({ baseUrl, id, onInterrupt, world }) =>
   Effect.gen(function* () {
@@ -29,7 +51,7 @@ export const withLibrary: Loop = ({ baseUrl, id, onInterrupt, world }) =>
         openai.chat.completions.create({ ...body, stream: true }, { signal })
     })
     const stores = yield* Layer.build(
-      Layer.mergeAll(MessageStore.layerMemory(), MessageContent.layerMemory, StopSignal.layerMemory)
+      Layer.mergeAll(watched(world), MessageContent.layerMemory, StopSignal.layerMemory)
     )
     const repo = MessageRepo.layer().pipe(Layer.provide(Layer.succeedContext(stores)))
     const agentSide = yield* Layer.build(Layer.fresh(repo))
