@@ -141,8 +141,7 @@ const joined = (parts: Array<Response.StreamPartEncoded>): Array<Response.PartEn
   const text = parts.map((part) => (part.type === "text-delta" ? part.delta : "")).join("")
   return parts.flatMap((part): Array<Response.PartEncoded> => {
     if (part.type === "text-end") return [{ type: "text", text }]
-    return part.type === "response-metadata" || part.type === "tool-call" || part.type === "finish"
-      ? [part]
-      : []
+    if (part.type === "response-metadata") return part.id === undefined ? [] : [part]
+    return part.type === "tool-call" || part.type === "finish" ? [part] : []
   })
 }

@@ -56,8 +56,9 @@ export interface Completion {
   /** The tools it wishes for; one of which the parameters came only in part is not among them. */
   readonly toolCalls: ReadonlyArray<ToolCall>
   /**
-   * The tokens used. Most providers tell them with the end of an answer, so after a stop it is mostly
-   * `undefined`, although what came until then is paid for.
+   * The tokens used. Most providers tell them only at the end of an answer; so after a stop it is
+   * mostly `undefined`, although what came until then is paid for. Of a server of chat completions
+   * that tells them in each chunk it is what it told last.
    */
   readonly usage: Response.Usage | undefined
   /** Why the model ended; `undefined` if it was cut short. */

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -15,6 +16,10 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as ChatCompletionsModel from "../src/ChatCompletionsModel.ts"
+import { ChatService } from "../src/ChatService.ts"
+import { settle, stop } from "./chat.fixture.ts"
+import { ref, runId } from "./support/chat.ts"
+import { layer as unsteady } from "./support/unsteadyContent.ts"
 import { messageViolations, requestViolations } from "./support/chatCompletionsFormat.ts"
 
 const delta = (delta: object, finish_reason: string | null = null) => ({
@@ -306,6 +311,66 @@ describe("what the chunks say", () => {
       )
       assert.strictEqual(answer.text, "Hello")
     })
+  )
+})
+
+describe("tokens that a server tells in each chunk", () => {
+  const usage = (completion_tokens: number) => ({
+    usage: { prompt_tokens: 7, completion_tokens }
+  })
+  const chunks = [
+    { ...delta({ content: "One" }), ...usage(1) },
+    { ...delta({ content: " two" }), ...usage(2) }
+  ]
+  const end = [
+    { ...delta({}, "stop"), ...usage(2) },
+    { choices: [], ...usage(3) }
+  ]
+
+  it.effect("are known at a stop", () =>
+    Effect.gen(function* () {
+      const reached = Latch.makeUnsafe()
+      const said = yield* Effect.forkChild(
+        Effect.flatMap(ChatService, (chat) => chat.streamComplete({ prompt: "hi" })).pipe(
+          Effect.provide([
+            ChatService.layer({ ref, runId }),
+            ChatCompletionsModel.layer({
+              model: "m",
+              create: async () =>
+                (async function* () {
+                  yield* chunks
+                  reached.openUnsafe()
+                  await new Promise(() => {})
+                })()
+            })
+          ])
+        )
+      )
+      yield* reached.await
+      yield* settle
+      yield* stop()
+      const { stoppedByUser, text, usage } = yield* Fiber.join(said)
+      assert.isTrue(stoppedByUser)
+      assert.strictEqual(text, "One two")
+      assert.strictEqual(usage?.inputTokens.total, 7)
+      assert.strictEqual(usage?.outputTokens.total, 2)
+    }).pipe(Effect.provide(unsteady))
+  )
+
+  it.effect("are those of the end if it comes, and no part of an answer that is not streamed", () =>
+    Effect.gen(function* () {
+      const answer = yield* LanguageModel.generateText({ prompt: "hi" })
+      assert.strictEqual(answer.usage.outputTokens.total, 3)
+      assert.deepStrictEqual(
+        answer.content.map(({ type }) => type),
+        ["response-metadata", "text", "finish"]
+      )
+      const parts = yield* Stream.runCollect(LanguageModel.streamText({ prompt: "hi" }))
+      assert.lengthOf(
+        parts.filter(({ type }) => type === "response-metadata"),
+        3
+      )
+    }).pipe(Effect.provide(answering([...chunks, ...end])))
   )
 })
 

@@ -13,6 +13,7 @@ import * as AiError from "effect/ai/AiError"
 import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
 import { reasonOfError } from "./chatCompletionsError.ts"
+import { tellingUsage } from "./usageSoFar.ts"
 
 type Part = Response.StreamPartEncoded
 type Parts = ReadonlyArray<Part>
@@ -149,7 +150,10 @@ export const makeChunkReader = (): ChunkReader => {
           parts.push(...(yield* addFragment(fragment)))
         if (finish_reason) parts.push(...(yield* finish(finish_reason)))
       }
-      return parts
+      // Once the model has finished, the last part tells them.
+      return chunk.usage && finishReason === undefined
+        ? [{ type: "response-metadata", metadata: tellingUsage(usageOf(tokens)) }, ...parts]
+        : parts
     })
 
   return {

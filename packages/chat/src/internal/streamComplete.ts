@@ -9,6 +9,7 @@ import { AiError, LanguageModel, type Response, type Tool, Toolkit } from "effec
 import type { CancellationWatcher } from "effect-cancellation"
 import type { Completion, StreamCompleteOptions, ToolCall } from "../Completion.ts"
 import type { Segment, Segments } from "./segments.ts"
+import { usageIn } from "./usageSoFar.ts"
 import { withoutSecrets } from "./withoutSecrets.ts"
 
 /** Is told of each part, so that what came is known also if the answer fails. */
@@ -38,11 +39,13 @@ export const makeStreamComplete = ({
     const parts: Array<Response.AnyPart> = []
     const toolCalls: Array<ToolCall> = []
     let text = ""
+    let usage: Response.Usage | undefined
     let finish: Response.FinishPart | undefined
 
     const take = (part: Response.AnyPart): Effect.Effect<void, AiError.AiError> => {
       parts.push(part)
       options.onPart?.(part)
+      usage = usageIn(part) ?? usage
       if (part.type === "error") return Effect.fail(brokenOff(part.error))
       if (part.type === "finish") finish = part
       if (part.type === "tool-call" && !part.providerExecuted) {
@@ -80,7 +83,7 @@ export const makeStreamComplete = ({
       text,
       parts,
       toolCalls,
-      usage: finish?.usage,
+      usage: finish?.usage ?? usage,
       finishReason: finish?.reason,
       stoppedByUser: cancellation?.request.reason === "user",
       cancellation
