@@ -121,6 +121,26 @@ describe("what providers refuse", () => {
     assert.deepStrictEqual(shape(valid), ["assistant: reasoning, Yes.", "user: Go on."])
   })
 
+  it("keeps thoughts that the provider has signed where something follows them, and only there", () => {
+    const signed = Prompt.makePart("reasoning", {
+      text: "hm",
+      options: { anthropic: { info: { type: "thinking", signature: "s" } } }
+    })
+    const valid = mended(
+      says(signed, text("So."), signed, call("a")),
+      tells(result("a", 1)),
+      says(signed),
+      user("Go on."),
+      says(text("Well."), signed)
+    )
+    assert.deepStrictEqual(shape(valid), [
+      "assistant: reasoning, So., reasoning, tool-call a",
+      "tool: tool-result a",
+      "user: Go on.",
+      "assistant: Well."
+    ])
+  })
+
   it("is left out where the provider's own call was cut short, or its result is alone", () => {
     const valid = mended(
       says(text("I search."), call("h", {}, "Search", true)),

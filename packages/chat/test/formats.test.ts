@@ -196,6 +196,7 @@ describe("the strict validator of chat completions", () => {
 
 describe("the strict validator of the Anthropic messages API", () => {
   const text = (words: string) => ({ type: "text", text: words })
+  const thinking = { type: "thinking", thinking: "so", signature: "s" }
   const use = (id: string) => ({ type: "tool_use", id, name: "weather", input: {} })
   const result = (id: string) => ({ type: "tool_result", tool_use_id: id, content: "sunny" })
   const user = (...content: ReadonlyArray<unknown>) => ({ role: "user", content })
@@ -282,6 +283,13 @@ describe("the strict validator of the Anthropic messages API", () => {
       [hi, assistant(use("a")), user(result("a")), assistant(use("a")), user(result("a"))],
       /two tool_use blocks with the id 'a'/
     ],
+    ["a thought of the user", [user(thinking, text("hi"))], /a thought, but not of the assistant/],
+    [
+      "a thought without a signature",
+      [hi, assistant({ ...thinking, signature: "" }, text("hi"))],
+      /no signature/
+    ],
+    ["a thought at the end", [hi, assistant(text("hi"), thinking), hi], /ends with a thought/],
     [
       "white space at the end of the last message, the assistant's",
       [hi, assistant(text("Once upon "))],
@@ -307,6 +315,11 @@ describe("the strict validator of the Anthropic messages API", () => {
         role: "assistant",
         content: [
           { type: "reasoning", text: "hm" },
+          {
+            type: "reasoning",
+            text: "so",
+            options: { anthropic: { info: { type: "thinking", signature: "s" } } }
+          },
           { type: "text", text: "Let me look." },
           { type: "tool-call", id: "a", name: "weather", params: { city: "Bern" } }
         ]
@@ -326,7 +339,7 @@ describe("the strict validator of the Anthropic messages API", () => {
         { role: "user", content: [text("What is the weather?")] },
         {
           role: "assistant",
-          content: [text("Let me look."), { ...use("a"), input: { city: "Bern" } }]
+          content: [thinking, text("Let me look."), { ...use("a"), input: { city: "Bern" } }]
         },
         { role: "user", content: [{ ...result("a"), content: '{"why":"x"}', is_error: true }] },
         { role: "assistant", content: [text(" ")] }

@@ -56,11 +56,21 @@ const blocksOf = (part: Prompt.Part): ReadonlyArray<Json> => {
     }
     case "file":
       throw new Error("the test's conversion knows no files")
-    case "reasoning":
+    case "reasoning": {
+      // Thoughts that the provider has not signed are not shown to it again.
+      const signature = signatureOf(part)
+      return signature === undefined ? [] : [{ type: "thinking", thinking: part.text, signature }]
+    }
     case "tool-approval-request":
     case "tool-approval-response":
       return []
   }
+}
+
+const signatureOf = ({ options }: Prompt.ReasoningPart): unknown => {
+  const { anthropic } = options
+  const info = isObject(anthropic) ? anthropic["info"] : undefined
+  return isObject(info) ? info["signature"] : undefined
 }
 
 interface Turn {
@@ -134,6 +144,12 @@ const checkBlock = (block: Json, role: unknown, path: string, complain: Complain
       if (!isWords(block["text"])) complain(path, "is a text of nothing but white space")
       return
     }
+    case "thinking": {
+      checkFields(block, path, { needed: ["type", "thinking", "signature"] }, complain)
+      if (role !== "assistant") complain(path, "is a thought, but not of the assistant")
+      if (!isText(block["signature"])) complain(path, "has no signature")
+      return
+    }
     case "tool_use": {
       checkFields(block, path, { needed: ["type", "id", "name", "input"] }, complain)
       if (role !== "assistant") complain(path, "is a tool_use, but not of the assistant")
@@ -183,6 +199,7 @@ const checkTurn = (
       complain(turn.path, `answers ${shown(id)}, which the message before did not ask`)
   }
   const types = turn.blocks.map((block) => block["type"])
+  if (types.at(-1) === "thinking") complain(turn.path, "ends with a thought")
   const results = types.filter((type) => type === "tool_result").length
   if (types.slice(0, results).some((type) => type !== "tool_result")) {
     complain(turn.path, "has a tool_result after another block")
