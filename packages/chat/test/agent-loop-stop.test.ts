@@ -7,9 +7,10 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { MessageRepo, MessageStore } from "effect-cancellation"
 import { Fault, StoreFaults } from "effect-cancellation-testing"
-import { AgentLoop, type AgentResult } from "../src/index.ts"
+import { AgentLoop, type AgentResult, ChatService } from "../src/index.ts"
 import {
   call,
+  ended,
   makeBench,
   pass,
   pressStop,
@@ -231,6 +232,50 @@ describe(`nothing fires after Stop (seed ${seed})`, () => {
       )
     }
   )
+
+  for (const name of ["Work", "Pay"]) {
+    for (const observe of [undefined, () => Effect.yieldNow]) {
+      it.effect(
+        `the tool ${name} is begun in the step that has the answer of its check${observe ? ", whoever is told" : ""}`,
+        () =>
+          Effect.gen(function* () {
+            const chat = yield* ChatService
+            const handlers = yield* toolkit
+            const log: Array<string> = []
+            const fibers: Array<number> = []
+            const note = (line: string) =>
+              Effect.withFiber<void>(({ id }) => {
+                log.push(line)
+                fibers.push(id)
+                return Effect.void
+              })
+            const check = Effect.tap(chat.cancellation.check, () =>
+              Effect.tap(note("checked"), () =>
+                Effect.sync(() => queueMicrotask(() => log.push("others")))
+              )
+            )
+            const handle: typeof handlers.handle = (...call) =>
+              Effect.andThen(note("begun"), handlers.handle(...call))
+            yield* ended(
+              AgentLoop.run({
+                prompt,
+                toolkit: { ...handlers, handle },
+                observe
+              }).pipe(
+                Effect.provideService(ChatService, {
+                  ...chat,
+                  cancellation: { ...chat.cancellation, check }
+                })
+              )
+            )
+            const begun = log.indexOf("begun")
+            assert.deepStrictEqual(log.slice(begun - 1, begun + 2), ["checked", "begun", "others"])
+            // The check before the step, and that of the tool.
+            assert.strictEqual(fibers[1], fibers[2])
+          }).pipe(Effect.provide(stage([wishes(call("a", name))])))
+      )
+    }
+  }
 
   it.effect("a tool that only reads does not begin either once the stop is known", () => {
     const bench = makeBench()
