@@ -141,6 +141,35 @@ describe("an uncancellable tool", () => {
     }).pipe(Effect.provide(stage([wishes(call("a", "Pay"))], { bench })))
   })
 
+  it.effect("has not begun while its check has no answer: an interrupt ends that", () => {
+    const bench = makeBench()
+    const lines: Array<string> = []
+    return Effect.gen(function* () {
+      const chat = yield* ChatService
+      const asked = yield* Deferred.make<void>()
+      let checks = 0
+      // The first is that of the step.
+      const check = Effect.suspend(() =>
+        ++checks === 1
+          ? chat.cancellation.check
+          : Effect.andThen(Deferred.succeed(asked, undefined), Effect.never)
+      )
+      const loop = yield* run.pipe(
+        Effect.provideService(ChatService, {
+          ...chat,
+          cancellation: { ...chat.cancellation, check }
+        }),
+        Effect.forkChild
+      )
+      yield* Deferred.await(asked)
+      yield* Effect.forkChild(Fiber.interrupt(loop))
+      yield* settle
+      assert.isDefined(loop.pollUnsafe())
+      assert.deepStrictEqual(bench.log, [])
+      assert.isFalse(lines.some((line) => line.includes("ran to its end")))
+    }).pipe(Effect.provide(stage([wishes(call("a", "Pay"))], { bench, lines })))
+  })
+
   it.effect("that fails after the stop is a failure", () => {
     const bench = makeBench(() => Effect.andThen(Effect.sleep("1 second"), Effect.fail("no money")))
     return Effect.gen(function* () {
