@@ -15,6 +15,8 @@ export interface Lane<T> {
   readonly offer: (item: T) => Effect.Effect<void>
   /** Adds many items to the next batch. */
   readonly offerAll: (items: Iterable<T>) => Effect.Effect<void>
+  /** Tries again now what has failed. */
+  readonly hurry: Effect.Effect<void>
   /** Waits until nothing is left to do. */
   readonly idle: Effect.Effect<void>
 }
@@ -28,6 +30,7 @@ export const makeLane = <T>(options: {
   let waiting: Array<T> = []
   let running = false
   const arrival = Latch.makeUnsafe(false)
+  const hurried = Latch.makeUnsafe(false)
   const idle = Latch.makeUnsafe(true)
 
   const loop: Effect.Effect<void> = Effect.gen(function* () {
@@ -41,12 +44,11 @@ export const makeLane = <T>(options: {
       if (again.length === 0) continue
       waiting = again.concat(waiting)
       arrival.closeUnsafe()
-      yield* Effect.sleep(100)
+      hurried.closeUnsafe()
       // What comes new must not wait for what failed before.
-      yield* Effect.raceFirst(
-        arrival.await,
-        Effect.sleep(Math.min(100 * 2 ** failures++, 2000) - 100)
-      )
+      const arrived = Effect.andThen(Effect.sleep(100), arrival.await)
+      const pause = Effect.sleep(Math.min(100 * 2 ** failures++, 2000))
+      yield* Effect.raceAllFirst([arrived, hurried.await, pause])
     }
   }).pipe(
     Effect.ensuring(
@@ -81,6 +83,7 @@ export const makeLane = <T>(options: {
         for (const item of items) waiting.push(item)
         return wake
       }),
+    hurry: Effect.sync(() => void hurried.openUnsafe()),
     idle: idle.await
   }
 }

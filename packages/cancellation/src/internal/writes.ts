@@ -28,7 +28,7 @@ import { annotations } from "./words.ts"
 
 export interface Writes {
   readonly start: (chronicle: Chronicle) => Effect.Effect<void>
-  /** Waits until the next attempt to start each has succeeded or failed. */
+  /** Waits until an attempt to start each has succeeded or failed; what has failed is tried again now. */
   readonly answered: (chronicles: ReadonlyArray<Chronicle>) => Effect.Effect<void>
   /** Queues the news that a stop was observed. */
   readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
@@ -252,7 +252,10 @@ export const makeWrites = (options: {
     answered: (chronicles) =>
       Effect.suspend(() => {
         const answers = chronicles.map((one) => (one.answer ??= Deferred.makeUnsafe<void>()))
-        return Effect.forEach(answers, Deferred.await, { discard: true })
+        return Effect.andThen(
+          starts.hurry,
+          Effect.forEach(answers, Deferred.await, { discard: true })
+        )
       }),
     observed: (chronicle) => Effect.asVoid(advance(chronicle, "observed")),
     ended: (chronicles, outcome) =>
