@@ -166,11 +166,15 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
   })
   const tell = (answers: ReadonlyArray<Answered>) =>
     Effect.forEach(answers, (answered) => tellEnded(runner, answered), { discard: true })
+  // Each way records what it answers, once it is known.
   const answered = Effect.fnUntraced(function* (
     { finishReason = "unknown", toolCalls }: Completion,
     before: ReadonlyArray<Prompt.Message>
   ) {
-    if (toolCalls.length === 0) return []
+    if (toolCalls.length === 0) {
+      yield* record([])
+      return []
+    }
     if (brokenOff.has(finishReason)) {
       yield* Effect.logWarning(
         `${toolCalls.length} tool calls were not begun: the answer broke off (${finishReason})`
@@ -182,7 +186,11 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
     }
     // Before they begin: a process that is killed now must not have paid without knowing.
     yield* record([])
-    return yield* runCalls(runner, toolCalls, before, (answers) => Effect.ignore(record(answers)))
+    const answers = yield* runCalls(runner, toolCalls, before, (broken) =>
+      Effect.ignore(record(broken))
+    )
+    yield* record(answers)
+    return answers
   })
   // The person has seen these words, so the next turn is to know them.
   const keep = (parts: ReadonlyArray<Response.AnyPart>, cause: Cause.Cause<unknown>) =>
@@ -235,7 +243,6 @@ export const run: <Tools extends Record<string, Tool.Any> = {}, E = never, R = n
     }
 
     const answers = yield* answered(said, before)
-    yield* record(answers)
     if (said.finishReason !== "pause" || answers.length > 0) {
       done = work.messages
       open = []

@@ -7,20 +7,11 @@ import type { CancellationEvent, StopReason } from "effect-cancellation"
 import type { ToolCall } from "../Completion.ts"
 
 export const stoppedResult = (
-  { id, name }: ToolCall,
+  call: ToolCall,
   { request }: CancellationEvent,
   effect: "none" | "changesNothing" | "possible"
 ): Prompt.ToolResultPart =>
-  Prompt.toolResultPart({
-    id,
-    name,
-    isFailure: true,
-    result: {
-      type: "execution-interrupted",
-      reason: `${by(request.reason)} ${when[effect]}.`
-    },
-    providerExecuted: false
-  })
+  refusedResult(call, "execution-interrupted", `${by(request.reason)} ${when[effect]}.`)
 
 const when = {
   none: "before it began; it had no effect",
@@ -28,9 +19,9 @@ const when = {
   possible: "while it ran; it may have had an effect"
 }
 
-/** Of a call that was refused, or that nobody can run. */
+/** Of a call that was refused, that nobody can run, or of which there is no other result. */
 export const refusedResult = (
-  { id, name }: ToolCall,
+  { id, name }: Pick<ToolCall, "id" | "name">,
   type: "execution-denied" | "execution-interrupted",
   reason: string
 ): Prompt.ToolResultPart =>

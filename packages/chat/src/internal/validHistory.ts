@@ -6,6 +6,7 @@
  */
 import { Prompt } from "effect/ai"
 import { plain, plainText } from "./plainJson.ts"
+import { refusedResult } from "./stoppedResult.ts"
 
 /**
  * Makes messages such that they can follow others, of which the calls' ids are not used again.
@@ -166,17 +167,12 @@ const readableResult = (part: Result, id: string): Result => ({
   result: plain(part.result)
 })
 
-const cutShort = ({ id, name }: Prompt.ToolCallPart): Result =>
-  Prompt.toolResultPart({
-    id,
-    name,
-    isFailure: true,
-    result: {
-      type: "execution-interrupted",
-      reason: "This call was cut short. Whether it had an effect is not known."
-    },
-    providerExecuted: false
-  })
+const cutShort = (call: Prompt.ToolCallPart): Result =>
+  refusedResult(
+    call,
+    "execution-interrupted",
+    "This call was cut short. Whether it had an effect is not known."
+  )
 
 const isOwnResult = (part: AssistantPart | Prompt.ToolMessagePart): part is Result =>
   part.type === "tool-result" && !part.providerExecuted
