@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing"
 import { Fault, StoreFaults } from "effect-cancellation-testing"
 import {
   CancellationMetrics,
+  MessageId,
   MessageRepo,
   MessageStore,
   RunQuery,
@@ -166,6 +167,60 @@ describe("Law 6: A check while the start is still on its way", () => {
       const checks = Array.from({ length: 10 }, () => watcher.check)
       yield* Effect.all(checks, { concurrency: "unbounded" })
       assert.isAtMost((yield* faults.counts).startRuns.ended, 12)
+    }).pipe(inLab())
+  )
+
+  it.effect("is as quick for a run that begins while the start of another is failing", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ starts: Fault.fail })
+      yield* open({ name: "first" })
+      // Far into the pauses between attempts.
+      yield* TestClock.adjust("10 seconds")
+      yield* faults.set({ starts: Fault.hang })
+      yield* TestClock.adjust("2 seconds")
+      const { run, watcher } = yield* open({ name: "second" })
+      yield* stopElsewhere(run)
+      const check = yield* forkNow(watcher.check)
+      yield* settle
+      yield* faults.set({ starts: Fault.healthy })
+      // The attempt that hangs is given up, and the next one follows at once.
+      yield* TestClock.adjust("5 seconds")
+      assert.isTrue(yield* Fiber.join(check))
+    }).pipe(inLab({ pollTimeout: "5 seconds" }))
+  )
+
+  it.effect("looks at the messages of the turn that the store knows meanwhile", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const { run, watcher } = yield* openKnown()
+      yield* faults.set({ starts: Fault.hang })
+      yield* watcher.retarget(MessageId.make("next"))
+      yield* stopElsewhere(run)
+      assert.isTrue(yield* watcher.check)
+    }).pipe(inLab())
+  )
+
+  it.effect("is as quick for one of many, of which an attempt tries only some", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      yield* faults.set({ starts: Fault.fail })
+      const names = Array.from({ length: 12 }, (_, n) => `run-${n}`)
+      const runs = yield* Effect.forEach(names, (name) => open({ name }))
+      yield* settle
+      for (const { watcher } of runs) {
+        const check = yield* forkNow(watcher.check)
+        yield* settle
+        assert.isFalse(yield* exitOf(check))
+      }
+    }).pipe(inLab({ chunkSize: 1 }))
+  )
+
+  it.effect("ends with a stop that is found in another way", () =>
+    Effect.gen(function* () {
+      const { check, watcher } = yield* checking(Fault.hang, "after")
+      yield* watcher.cancel("shutdown")
+      assert.isTrue(yield* Fiber.join(check))
     }).pipe(inLab())
   )
 

@@ -38,13 +38,14 @@ export const makeLane = <T>(options: {
     while (waiting.length > 0) {
       const batch = waiting
       waiting = []
+      // Before it is tried: what comes meanwhile, and who is in a hurry by then, must not be forgotten.
+      arrival.closeUnsafe()
+      hurried.closeUnsafe()
       const again = yield* options.process(batch)
       // Some were done: what holds up the others may be theirs alone.
       if (again.length < batch.length) failures = 0
       if (again.length === 0) continue
       waiting = again.concat(waiting)
-      arrival.closeUnsafe()
-      hurried.closeUnsafe()
       // What comes new must not wait for what failed before.
       const arrived = Effect.andThen(Effect.sleep(100), arrival.await)
       const pause = Effect.sleep(Math.min(100 * 2 ** failures++, 2000))

@@ -213,14 +213,20 @@ export const openWatch = Effect.fnUntraced(function* (
       // A stop that came first waits for the start, and is in its answer. What was sent before may
       // have been answered before a stop; what is sent from now on is a look in itself.
       const unsent = unanswered.filter(({ start }) => start === "waiting")
-      return Effect.flatMap(writes.answered(unanswered), () =>
+      const answers = Effect.flatMap(writes.answered(unanswered), () =>
         closed || detection.isCancelledUnsafe()
           ? Effect.void
           : feed.look(
-              all.filter((part) => part.failure !== undefined || !unsent.includes(part)),
+              unanswered.filter((part) => part.failure !== undefined || !unsent.includes(part)),
               "check"
             )
-      ).pipe(Effect.timeoutOption(pollTimeout), Effect.asVoid)
+      ).pipe(Effect.timeoutOption(pollTimeout))
+      const known = all.filter((part) => !unanswered.includes(part))
+      return Effect.all([feed.look(known, "check"), answers], { concurrency: 2 }).pipe(
+        // A stop that is found in another way meanwhile ends the waiting.
+        Effect.raceFirst(detection.cancellation),
+        Effect.asVoid
+      )
     }),
 
     cancel: (reason) => Effect.suspend(() => detect(current, reason, "local")),

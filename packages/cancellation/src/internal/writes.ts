@@ -83,6 +83,7 @@ export const makeWrites = (options: {
       for (let from = 0, end = 0; from < wanted.length; from = end) {
         end = from + startChunks.size()
         const chunk = wanted.slice(from, end).filter((one) => !isErased(one))
+        answer(wanted.slice(from, end).filter(isErased))
         if (chunk.length === 0) continue
         const sending = Deferred.makeUnsafe<void>()
         for (const chronicle of chunk) {
@@ -114,7 +115,12 @@ export const makeWrites = (options: {
           again = again.concat(chunk)
           answer(chunk)
           // One failure may be one run's, two in a row are the store's.
-          if (++failures === 2) return wanted.slice(end).concat(again)
+          if (++failures === 2) {
+            const rest = wanted.slice(end)
+            for (const chronicle of rest) chronicle.failure = exit.cause
+            answer(rest)
+            return rest.concat(again)
+          }
           continue
         }
         failures = 0
@@ -251,6 +257,8 @@ export const makeWrites = (options: {
     start: starts.offer,
     answered: (chronicles) =>
       Effect.suspend(() => {
+        // Nothing is sent any more.
+        if (scope.state._tag === "Closed") return Effect.void
         const answers = chronicles.map((one) => (one.answer ??= Deferred.makeUnsafe<void>()))
         return Effect.andThen(
           starts.hurry,
