@@ -185,7 +185,9 @@ export const createStops = (options: StopsOptions = {}): Stops => {
     return opening
   }
   const close = (): Promise<void> => {
-    closing ??= opening === undefined ? Promise.resolve() : opening.then((engine) => engine.close())
+    // What could not be opened needs no closing.
+    closing ??=
+      opening === undefined ? Promise.resolve() : opening.then(({ close }) => close(), nothing)
     return closing
   }
 
@@ -208,14 +210,16 @@ export const createStops = (options: StopsOptions = {}): Stops => {
   const stops: Stops = {
     watch: async (message, own = {}) => (await (await open()).watch(message, own)).run,
     run,
-    respond: async (message, handler, own = {}) =>
-      respond(await (await open()).watch(message, own), handler),
+    respond: (message, handler, own = {}) => {
+      const whole = async () => respond(await (await open()).watch(message, own), handler)
+      return handledIfStopped(whole())
+    },
     stop: async (target, intent = {}) => (await open()).stop(target, intent),
     receipts: async (target) => (await open()).receipts(target),
     forget: async (query) => (await open()).forget(query),
     drain: async ({ timeout }) => {
-      notNegative("timeout", timeout)
-      if (opening !== undefined && closing === undefined) await (await opening).drain(timeout)
+      notNegative("timeout", timeout ?? Number.NaN)
+      if (closing === undefined) await opening?.then((engine) => engine.drain(timeout), nothing)
       await close()
     },
     close,
@@ -223,6 +227,8 @@ export const createStops = (options: StopsOptions = {}): Stops => {
   }
   return stops
 }
+
+const nothing = () => {}
 
 const memoryWarning: StopsLogEntry = {
   level: "warning",

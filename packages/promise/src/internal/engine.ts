@@ -18,6 +18,7 @@ import type { SignalSource, StoreSource } from "./source.ts"
 import type { StopsLog } from "../StopsLog.ts"
 import { receiptOfRun, receiptOfStop, storeErrorOf } from "./words.ts"
 import { type RunSettings, type WatchedRun, watchRun } from "./watchedRun.ts"
+import { within } from "./within.ts"
 
 export interface EngineOptions extends Omit<StopsOptions, "store" | "signal" | "log"> {
   readonly store: StoreSource
@@ -48,7 +49,10 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
       Layer.provideMerge(Logger.layer([loggerOf(options.log)]))
     )
   )
-  const repo = await runtime.runPromise(MessageRepo)
+  const repo = await runtime.runPromise(MessageRepo).catch(async (error: unknown) => {
+    await runtime.dispose()
+    throw error
+  })
   const context = await runtime.context()
   const open = new Set<WatchedRun>()
 
@@ -59,10 +63,27 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
     throw error instanceof MessageStoreError ? storeErrorOf(error) : error
   }
 
-  let ending: Promise<void> | undefined
-  const end = (timeout: number): Promise<void> => {
-    ending ??= answer(repo.drain({ timeout })).then(() => runtime.dispose())
-    return ending
+  let isEnding = false
+  const end = async ({ run }: WatchedRun): Promise<void> => {
+    await run.stop("shutdown")
+    await run.close()
+  }
+  const endAll = async (): Promise<void> => {
+    isEnding = true
+    await Promise.allSettled(Array.from(open, end))
+  }
+
+  let draining: Promise<void> | undefined
+  const drain = (timeout: number): Promise<void> => {
+    draining ??= drainAll(timeout).finally(() => runtime.dispose())
+    return draining
+  }
+  const drainAll = async (timeout: number): Promise<void> => {
+    const drained = answer(repo.drain({ timeout }))
+    // A run that its program never closes is not waited for.
+    if (!(await within(timeout, drained))) await endAll()
+    isEnding = true
+    await drained
   }
 
   return {
@@ -70,6 +91,8 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
       const run = await watchRun(context, message, settingsOf(options, own))
       open.add(run)
       void run.closed.then(() => open.delete(run))
+      // Nobody comes by a second time to close what began too late.
+      if (isEnding) await end(run)
       return run
     },
     stop: async (target, intent) => {
@@ -84,14 +107,10 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
         .map(receiptOfRun)
     },
     forget: async (query) => answer(repo.forget(forgetOf(query))),
-    drain: end,
+    drain,
     close: async () => {
-      const left = Array.from(open, async ({ run }) => {
-        await run.stop("shutdown")
-        await run.close()
-      })
-      await Promise.all(left)
-      await end(0)
+      await endAll()
+      await drain(0)
     }
   }
 }

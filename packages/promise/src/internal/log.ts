@@ -23,7 +23,11 @@ export const loggerOf = (log: StopsLog) =>
           ? {}
           : { error })
     }
-    log(entry)
+    try {
+      log(entry)
+    } catch {
+      // What tells of an outage must not be the next one.
+    }
   })
 
 const levels: Readonly<Record<string, StopsLogEntry["level"]>> = {

@@ -37,7 +37,8 @@ const iteratorOf = <A>(source: AsyncIterable<A> | Iterable<A>): AsyncIterator<A>
   )
 }
 
-const ignoring = async (close: () => unknown): Promise<void> => {
+/** Closes something whose failure to close changes nothing. */
+export const ignoring = async (close: () => unknown): Promise<void> => {
   try {
     await close()
   } catch {

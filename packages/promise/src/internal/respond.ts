@@ -17,6 +17,7 @@ export const respond = async (
   })
   let hasBegun = false
   let wasLeft = false
+  let mustEnd = false
   let cut = () => {}
 
   const live = async (): Promise<void> => {
@@ -28,7 +29,8 @@ export const respond = async (
       }, {})
       // Stopped before it began, it has its time all the same: the page waits for an answer.
       if (stop !== undefined && !hasBegun) await within(works.gracePeriod, over)
-      if (stop !== undefined) cut()
+      mustEnd = stop !== undefined
+      if (mustEnd) cut()
     } catch {
       // It has been told to whoever reads the response, or has called this.
     } finally {
@@ -57,6 +59,8 @@ export const respond = async (
             controller.close()
             void reader.cancel(run.signal.reason).catch(() => {})
           }
+          // Its handler took longer than the stop could wait.
+          if (mustEnd) cut()
         },
         pull: async (controller) => {
           try {

@@ -4,7 +4,7 @@
  * The whole stream is one piece of work of its run: one waiter a stream, not one a value.
  */
 import type { Source, StreamOptions, StreamWork } from "../Run.ts"
-import { isReadable, type OpenSource, openSource } from "./openSource.ts"
+import { ignoring, isReadable, type OpenSource, openSource } from "./openSource.ts"
 import type { Works } from "./works.ts"
 
 type Given<A> = Source<A> | ((signal: AbortSignal) => Source<A> | PromiseLike<Source<A>>)
@@ -25,6 +25,10 @@ export const makeStream = (works: Works): StreamWork => {
 
 type Result<A> = IteratorResult<A, undefined>
 
+interface Thrown {
+  readonly thrown: unknown
+}
+
 interface Waiter<A> {
   readonly resolve: (result: Result<A>) => void
   readonly reject: (error: unknown) => void
@@ -40,9 +44,15 @@ const done: Result<never> = { done: true, value: undefined }
 const valuesOf = <A>(works: Works, given: Given<A>, options: StreamOptions): Values<A> => {
   const waiting = new Set<Waiter<A>>()
   let isOver = false
+  let isDone = false
   let life: Promise<void> | undefined
   let cut: AbortSignal | undefined
-  let finish: (error?: { readonly thrown: unknown }) => void = () => {}
+  /** What the end was that nobody has been told of yet. */
+  let untold: Thrown | undefined
+  let finish: (error?: Thrown) => void = () => {}
+  const ending = new Promise<Thrown | undefined>((resolve) => {
+    finish = resolve
+  })
   let tellOpened: (source: OpenSource<A>) => void = () => {}
   const opened = new Promise<OpenSource<A>>((resolve) => {
     tellOpened = resolve
@@ -50,25 +60,23 @@ const valuesOf = <A>(works: Works, given: Given<A>, options: StreamOptions): Val
 
   const work = async (signal: AbortSignal): Promise<void> => {
     cut = signal
-    const ending = new Promise<{ readonly thrown: unknown } | undefined>((resolve) => {
-      finish = resolve
-      signal.addEventListener("abort", () => resolve(undefined), { once: true })
-    })
+    signal.addEventListener("abort", () => finish(), { once: true })
     const source = openSource(typeof given === "function" ? await given(signal) : given)
     tellOpened(source)
     const error = signal.aborted ? undefined : await ending
     if (error !== undefined) throw error.thrown
-    await source.close(signal.reason)
+    if (!isDone) await source.close(signal.reason)
     // Cut by the end of its run, it must not look like one that is done.
     signal.throwIfAborted()
   }
 
-  const end = (error?: { readonly thrown: unknown }) => {
+  const end = (error?: Thrown) => {
     isOver = true
     const [first, ...others] = waiting
     waiting.clear()
     if (error === undefined) first?.resolve(done)
-    else first?.reject(error.thrown)
+    else if (first === undefined) untold = error
+    else first.reject(error.thrown)
     for (const { resolve } of others) resolve(done)
   }
 
@@ -85,22 +93,32 @@ const valuesOf = <A>(works: Works, given: Given<A>, options: StreamOptions): Val
 
   const pull = async (waiter: Waiter<A>): Promise<void> => {
     // After a stop nothing is passed on: whoever waits is told when the source is closed.
-    const isWanted = () => cut?.aborted !== true && waiting.delete(waiter)
+    const isWanted = () => cut?.aborted !== true && waiting.has(waiter)
     const source = await opened
+    // One that comes after the stop is closed, and never begun.
+    if (!isWanted()) return
     try {
       const result = await source.next()
       if (!isWanted()) return
-      if (result.done === true) finish()
-      waiter.resolve(result.done === true ? done : result)
+      if (result.done === true) {
+        isDone = true
+        return finish()
+      }
+      waiting.delete(waiter)
+      waiter.resolve(result)
     } catch (thrown) {
-      if (!isWanted()) return
-      finish({ thrown })
-      waiter.reject(thrown)
+      // The end is told once the run knows of it: whoever closes the run next says how it went.
+      if (isWanted()) finish({ thrown })
     }
   }
 
-  const next = (): Promise<Result<A>> => {
-    if (isOver) return Promise.resolve(done)
+  const next = async (): Promise<Result<A>> => {
+    if (untold !== undefined) {
+      const { thrown } = untold
+      untold = undefined
+      throw thrown
+    }
+    if (isOver) return done
     life ??= live()
     return new Promise((resolve, reject) => {
       const waiter = { resolve, reject }
@@ -116,6 +134,7 @@ const valuesOf = <A>(works: Works, given: Given<A>, options: StreamOptions): Val
       isOver = isOver || life === undefined
       finish()
       await life
+      untold = undefined
       return done
     },
     [Symbol.asyncIterator]: () => values
@@ -125,7 +144,15 @@ const valuesOf = <A>(works: Works, given: Given<A>, options: StreamOptions): Val
 
 const discard = async (given: unknown, reason: unknown): Promise<void> => {
   if (isReadable(given)) await openSource(given).close(reason)
+  // An iterator that was handed over is closed as well; what only makes one has begun nothing.
+  else if (isIterator(given)) await ignoring(() => given.return())
 }
+
+const isIterator = (given: unknown): given is { readonly return: () => unknown } =>
+  typeof given === "object" &&
+  given !== null &&
+  "return" in given &&
+  typeof given.return === "function"
 
 const readableOf = <A>(values: Values<A>): ReadableStream<A> =>
   new ReadableStream<A>(

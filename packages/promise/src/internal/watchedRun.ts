@@ -79,6 +79,9 @@ export const watchRun = async (
     tellClosed = resolve
   })
   const close: Run["close"] = (outcome) => {
+    if (outcome !== undefined && !(outcome in exits)) {
+      return Promise.reject(new TypeError("A run is closed as completed, failed or interrupted."))
+    }
     closing ??= works
       .end()
       .then((ended) => promise(Scope.close(scope, exits[outcome ?? ended])))

@@ -35,7 +35,8 @@ type Result<A> =
 
 interface UnderWay {
   readonly controller: AbortController
-  readonly over: Promise<unknown>
+  readonly gracePeriod: number
+  readonly over: Promise<void>
 }
 
 export const makeWorks = (self: {
@@ -46,7 +47,7 @@ export const makeWorks = (self: {
 }): Works => {
   const { context, gracePeriod, signal, watcher } = self
   const underWay = new Set<UnderWay>()
-  let failed = false
+  let last: "completed" | "failed" | "interrupted" = "completed"
   let closed: RunClosed | undefined
 
   const perform = async <A>(
@@ -54,34 +55,45 @@ export const makeWorks = (self: {
     options: WorkOptions
   ): Promise<Ended<A>> => {
     checkStreamOptions(options)
-    if (closed !== undefined) throw closed
+    // A run that was stopped stays so when it is closed.
+    if (closed !== undefined && !signal.aborted) throw closed
+    if (options.signal?.aborted === true) last = "interrupted"
     // As `fetch` does, and all that take a signal.
     options.signal?.throwIfAborted()
     const controller = new AbortController()
     const leave = follow(controller, [signal, options.signal])
     const limit = options.gracePeriod ?? gracePeriod
-    const over = Effect.runPromiseWith(context)(
-      watcher.runWithCancellation(awaiting(work, controller.signal), {
-        cancelResult: undefined,
-        pollInterval: options.pollInterval,
-        gracePeriod: Number.isFinite(limit) ? limit : undefined
-      })
-    )
-    const entry = { controller, over }
+    let tellOver = () => {}
+    const over = new Promise<void>((resolve) => {
+      tellOver = resolve
+    })
+    // Before the work begins: it may close its run in its first step.
+    const entry = { controller, gracePeriod: limit, over }
     underWay.add(entry)
     try {
-      const result = await over
+      const result = await Effect.runPromiseWith(context)(
+        watcher.runWithCancellation(awaiting(work, controller.signal), {
+          cancelResult: undefined,
+          pollInterval: options.pollInterval,
+          gracePeriod: Number.isFinite(limit) ? limit : undefined
+        })
+      )
       if (result === undefined) {
         // Both are there: what came from outside wins, for the caller; the stop stays known.
         options.signal?.throwIfAborted()
         return { stop: stopOf(signal) }
       }
-      failed = result.failed
+      last = !result.failed
+        ? "completed"
+        : options.signal?.aborted === true
+          ? "interrupted"
+          : "failed"
       if (result.failed) throw result.error
       return { stop: undefined, value: result.value }
     } finally {
       underWay.delete(entry)
       leave()
+      tellOver()
     }
   }
 
@@ -110,9 +122,8 @@ export const makeWorks = (self: {
       closed = new RunClosed()
       const left = Array.from(underWay)
       for (const { controller } of left) controller.abort(closed)
-      await within(gracePeriod, Promise.allSettled(left.map(({ over }) => over)))
-      if (left.length > 0) return "interrupted"
-      return failed ? "failed" : "completed"
+      await Promise.all(left.map((entry) => within(entry.gracePeriod, entry.over)))
+      return left.length > 0 ? "interrupted" : last
     }
   }
 }
