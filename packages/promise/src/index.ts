@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * from "./defineStore.ts"
 export type * from "./Message.ts"
 export type * from "./Run.ts"
 export * from "./Stop.ts"
