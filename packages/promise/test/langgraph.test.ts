@@ -1,9 +1,11 @@
 import { ChatOpenAI } from "@langchain/openai"
-import { answer, makeGraph } from "../examples/langgraph.ts"
+import { expect, test } from "vitest"
+import { answer, type Look, makeGraph } from "../examples/langgraph.ts"
 import { openaiFormat } from "./support/openaiFormat.ts"
-import { describeProgram } from "./support/providers.ts"
+import { chat, describeProgram, outcomes, quiet } from "./support/providers.ts"
+import { serveProvider } from "./support/providersServer.ts"
 
-const graphOf = (url: string) =>
+const graphOf = (url: string, lookUp: Look = async () => "a place") =>
   makeGraph(
     new ChatOpenAI({
       model: "m",
@@ -11,7 +13,7 @@ const graphOf = (url: string) =>
       maxRetries: 0,
       configuration: { baseURL: `${url}/v1` }
     }),
-    async () => "a place"
+    lookUp
   )
 
 describeProgram("langgraph", {
@@ -24,4 +26,25 @@ describeProgram("langgraph", {
     ),
   textOf: ([message]) => (message.type === "ai" ? message.text : ""),
   aborted: "TimeoutError"
+})
+
+test("a stop ends the node under way, and the next one never begins", async () => {
+  await using server = await serveProvider(openaiFormat, () => [])
+  await using stops = quiet()
+  let ended = 0
+  const graph = graphOf(
+    server.url,
+    (signal) =>
+      new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => {
+          ended++
+          reject(signal.reason)
+        })
+        void stops.stop(chat)
+      })
+  )
+  expect(await answer({ graph, stops }, chat, () => {})).toBe("")
+  expect(ended).toBe(1)
+  expect(server.exchanges).toEqual([])
+  expect(await outcomes(stops)).toEqual(["stopped"])
 })

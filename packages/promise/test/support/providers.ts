@@ -1,5 +1,5 @@
 // What holds for every client that takes a signal, tried with a real server that streams its format.
-import { setTimeout } from "node:timers/promises"
+import { setImmediate, setTimeout } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { createStops, memory, type Source, type Stops } from "effect-cancellation-promise"
 import {
@@ -26,8 +26,8 @@ export interface Program<A> {
     signal: AbortSignal | undefined
   ) => PromiseLike<Source<A>> | Source<A>
   readonly textOf: (value: A) => string
-  /** How reading `source` ends when its signal aborts: by itself, or by a rejection of this name. */
-  readonly aborted: "ends" | string
+  /** How reading `source` ends when its signal aborts: by itself (`ends`), or by this rejection. */
+  readonly aborted: string
 }
 
 export const chat = { chatId: "chat", question: "Where is the nearest station?" }
@@ -63,7 +63,7 @@ export const noUnhandledRejection = () => {
   })
   afterAll(async () => {
     // They are told after the turn in which they happened.
-    await setTimeout(20)
+    await setImmediate()
     process.off("unhandledRejection", listener)
     expect(seen).toEqual([])
   })
@@ -76,7 +76,7 @@ export const the = (server: ProviderServer, index = 0): Exchange => {
 }
 
 export const describeProgram = <A>(name: string, program: Program<A>) =>
-  describe(name, () => {
+  describe(`a program of ${name}`, () => {
     noUnhandledRejection()
     const { format } = program
 
@@ -167,12 +167,10 @@ export const describeProgram = <A>(name: string, program: Program<A>) =>
         const atStop = new Promise<number>((resolve) => {
           run.signal.addEventListener("abort", () => resolve(the(server).sent()))
         })
+        const work = async (signal: AbortSignal) =>
+          read(await iterable(program.source(server.url, signal)), seen)
         if (way === "stream") await read(run.stream(ofSignal(server)), seen)
-        else {
-          const work = async (signal: AbortSignal) =>
-            read(await iterable(program.source(server.url, signal)), seen)
-          expect(await run.run(work, { whenStopped: "stopped" })).toBe("stopped")
-        }
+        else await run.run(work, { whenStopped: undefined })
         expect(text).toMatch(/^w0 w1 w2 w3 /)
         expect(await the(server).over).toBe(true)
         expect(the(server).sent() - (await atStop)).toBeLessThanOrEqual(1)
@@ -237,22 +235,30 @@ export const describeProgram = <A>(name: string, program: Program<A>) =>
     test("who ignores the signal is given up, and may fail late", async () => {
       await using stops = quiet()
       let shown = ""
+      let tellFailed = () => {}
+      const failedLate = new Promise<void>((resolve) => {
+        tellFailed = resolve
+      })
       {
         await using server = await serveProvider(format, (exchange) => silent(format, exchange))
         await using run = await stops.watch(chat, { gracePeriod: 50 })
-        const result = await run.run(
-          async () =>
-            read(await iterable(program.source(server.url, undefined)), (piece) => {
+        const work = async () => {
+          try {
+            await read(await iterable(program.source(server.url, undefined)), (piece) => {
               shown += piece
               if (shown === "one ") void stops.stop(chat)
-            }),
-          { whenStopped: "stopped" as const }
-        )
+            })
+          } finally {
+            tellFailed()
+          }
+        }
+        const result = await run.run(work, { whenStopped: "stopped" as const })
         expect(result).toBe("stopped")
         // It goes on, on its own.
         expect(the(server).left.aborted).toBe(false)
         await run.close()
       }
+      await failedLate
       expect(await outcomes(stops)).toEqual(["abandoned"])
     })
   })

@@ -37,12 +37,18 @@ export const broken = "break"
 export interface ProviderServer extends AsyncDisposable {
   readonly url: string
   readonly exchanges: ReadonlyArray<Exchange>
+  /** Resolves with the first request. */
+  readonly arrived: Promise<void>
   readonly violations: () => ReadonlyArray<string>
 }
 
 export const serveProvider = async (format: Format, script: Script): Promise<ProviderServer> => {
   const exchanges: Array<Exchange> = []
   const wrong: Array<string> = []
+  let tellArrived = () => {}
+  const arrived = new Promise<void>((resolve) => {
+    tellArrived = resolve
+  })
 
   const respond = async (request: IncomingMessage, response: ServerResponse) => {
     let text = ""
@@ -61,6 +67,7 @@ export const serveProvider = async (format: Format, script: Script): Promise<Pro
     const index = exchanges.length
     const exchange = { index, body, sent: () => sent, over, left: left.signal }
     exchanges.push(exchange)
+    tellArrived()
     const answer = script(exchange)
     if ("status" in answer) {
       response.writeHead(answer.status, { "content-type": "application/json" })
@@ -98,6 +105,7 @@ export const serveProvider = async (format: Format, script: Script): Promise<Pro
   return {
     url: `http://127.0.0.1:${port}`,
     exchanges,
+    arrived,
     violations: () => wrong,
     [Symbol.asyncDispose]: () =>
       new Promise<void>((resolve) => {
