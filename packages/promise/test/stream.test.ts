@@ -16,7 +16,9 @@ const numbers = async function* (seen: { closed?: boolean; next?: number } = {})
 test("passes on all of it, and the errors of the source", async () => {
   await using stops = quietStops()
   const run = await stops.watch(place)
-  expect(await Array.fromAsync(run.stream([1, 2, 3]))).toEqual([1, 2, 3])
+  const all: Array<number> = []
+  for await (const value of run.stream([1, 2, 3])) all.push(value)
+  expect(all).toEqual([1, 2, 3])
   const broken = async function* () {
     yield 1
     throw undefined
