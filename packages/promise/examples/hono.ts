@@ -18,7 +18,7 @@ app.post("/chats/:chatId/messages", (c) =>
       },
       // A page that has left is no error.
       async (error, body) => {
-        if (!body.aborted) console.error(error)
+        if (!body.aborted) process.stderr.write(`${error.stack}\n`)
       }
     )
   )
