@@ -21,7 +21,7 @@ test("passes on all of it, and the errors of the source", async () => {
   expect(all).toEqual([1, 2, 3])
   const broken = async function* () {
     yield 1
-    throw undefined
+    await Promise.reject(undefined)
   }
   const got: Array<unknown> = []
   const reading = async () => {

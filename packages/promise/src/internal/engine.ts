@@ -75,15 +75,19 @@ export const openEngine = async (options: EngineOptions): Promise<Engine> => {
 
   let draining: Promise<void> | undefined
   const drain = (timeout: number): Promise<void> => {
-    draining ??= drainAll(timeout).finally(() => runtime.dispose())
+    draining ??= drainAll(timeout)
     return draining
   }
   const drainAll = async (timeout: number): Promise<void> => {
-    const drained = answer(repo.drain({ timeout }))
-    // A run that its program never closes is not waited for.
-    if (!(await within(timeout, drained))) await endAll()
-    isEnding = true
-    await drained
+    try {
+      const drained = answer(repo.drain({ timeout }))
+      // A run that its program never closes is not waited for.
+      if (!(await within(timeout, drained))) await endAll()
+      isEnding = true
+      await drained
+    } finally {
+      await runtime.dispose()
+    }
   }
 
   return {
