@@ -13,8 +13,16 @@ const pairs = [
 ] as const
 
 const names: ReadonlySet<string> = new Set([
-  ...["findStops", "startRuns", "advanceRuns", "requestStop", "findRuns"],
-  ...["renewLease", "sweepLost", "forget", "findFlags", "setFlags"]
+  "findStops",
+  "startRuns",
+  "advanceRuns",
+  "requestStop",
+  "findRuns",
+  "renewLease",
+  "sweepLost",
+  "forget",
+  "findFlags",
+  "setFlags"
 ])
 
 export const definedSource = (definition: StoreDefinition | FlagStoreDefinition): StoreSource => {
