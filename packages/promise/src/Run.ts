@@ -151,8 +151,8 @@ export interface Run extends AsyncDisposable {
    * Twice is once.
    *
    * Nobody tells a block of `await using` whether it ended by an error, so without `outcome` the run
-   * is `failed` if the last `run` or `stream` failed, `interrupted` if one was under way, and
-   * `completed` otherwise. What a stop decides, it decides whatever is given here.
+   * is `failed` if the last `run` or `stream` failed, `interrupted` if a signal of your own ended it or
+   * one was under way, and `completed` otherwise. What a stop decides, it decides whatever is given here.
    */
   readonly close: (
     outcome?: Extract<RunOutcome, "completed" | "failed" | "interrupted">

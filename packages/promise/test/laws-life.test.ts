@@ -105,6 +105,25 @@ test("close: work that closes its run in its first step is ended by its signal",
   expect(await run.check()).toBe(false)
 })
 
+test("close: work that resists is told of, waited for as long as it was given, and then left", async () => {
+  await using stops = quietStops({ gracePeriod: 0 })
+  const hold = deferred()
+  const patient = await stops.watch(place)
+  const result = patient.run(() => hold.promise, { gracePeriod: Infinity })
+  const closing = patient.close().then(() => "closed")
+  expect(await Promise.race([closing, turn().then(turn)])).toBeUndefined()
+  hold.resolve()
+  await result
+  await closing
+  expect(stops.entries).toEqual([])
+  const hasty = await stops.watch(place)
+  void hasty.run(() => new Promise(() => {}))
+  await hasty.close()
+  expect(stops.entries).toMatchObject([
+    { level: "warning", message: expect.stringContaining("resists"), details: place }
+  ])
+})
+
 test("drain: no new runs, those under way may end, the rest is stopped, closed or not", async () => {
   const stops = quietStops()
   const ending = deferred()

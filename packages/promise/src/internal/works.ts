@@ -122,11 +122,20 @@ export const makeWorks = (self: {
       closed = new RunClosed()
       const left = Array.from(underWay)
       for (const { controller } of left) controller.abort(closed)
-      await Promise.all(left.map((entry) => within(entry.gracePeriod, entry.over)))
+      const ended = await Promise.all(left.map((entry) => within(entry.gracePeriod, entry.over)))
+      if (ended.includes(false)) await Effect.runPromiseWith(context)(tellLeft(watcher))
       return left.length > 0 ? "interrupted" : last
     }
   }
 }
+
+// Without a stop the core gives nothing up, and says nothing of it.
+const tellLeft = (watcher: CancellationWatcher["Service"]) =>
+  Effect.flatMap(watcher.run, ({ ref, runId }) =>
+    Effect.logWarning(
+      "Work resists the end of its run and is not waited for; it is still running"
+    ).pipe(Effect.annotateLogs({ chatId: ref.chatId, messageId: ref.messageId, runId }))
+  )
 
 // The promise decides when it is over: an interrupt waits for it. Its signal has aborted by then.
 const awaiting = <A>(
