@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest"
 import { aborted, deferred, place, quietStops, turn } from "./laws.fixture.ts"
 
-const numbers = async function* (seen: { closed?: boolean; next?: number } = {}) {
+const numbers = async function* (seen: { closed?: boolean } = {}) {
   try {
     for (let n = 0; ; n++) {
-      seen.next = n
       yield n
       await turn()
     }
@@ -71,17 +70,24 @@ describe("a stop", () => {
   test("while the source opens: it is closed and never begun", async () => {
     await using stops = quietStops({ gracePeriod: 1 })
     const run = await stops.watch(place)
-    const opened = deferred<AsyncGenerator<number>>()
+    const opened = deferred<AsyncIterable<number>>()
     const first = run.stream(() => opened.promise).next()
     await run.stop("user")
     expect(await first).toEqual({ done: true, value: undefined })
-    const seen: { next?: number } = {}
-    const source = numbers(seen)
-    opened.resolve(source)
+    const asked: Array<string> = []
+    const iterator: AsyncIterator<number> = {
+      next: () => {
+        asked.push("next")
+        return Promise.resolve({ done: false, value: 1 })
+      },
+      return: () => {
+        asked.push("return")
+        return Promise.resolve({ done: true, value: undefined })
+      }
+    }
+    opened.resolve({ [Symbol.asyncIterator]: () => iterator })
     await turn()
-    await turn()
-    expect(await source.next()).toEqual({ done: true, value: undefined })
-    expect(seen.next).toBeUndefined()
+    expect(asked).toEqual(["return"])
   })
 
   test("does not wait longer than gracePeriod for a generator that ignores it", async () => {
