@@ -198,7 +198,12 @@ test("a log that throws, and a store that cannot be opened, spoil no run", async
     }
   })
   const run = await stops.watch(place)
-  await run.check()
+  expect(await run.check()).toBe(false)
+  await expect(stops.stop(place)).rejects.toMatchObject({
+    name: "StoreError",
+    reason: "unavailable",
+    cause: { message: "no" }
+  })
   const heard = deferred()
   run.onStop(() => {
     heard.resolve()
