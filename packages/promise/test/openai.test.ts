@@ -95,3 +95,27 @@ test("the client does not try again what a stop ended", async () => {
   expect(await the(server).over).toBe(true)
   expect(server.exchanges.length).toBe(1)
 })
+
+test("a stream that was opened without the signal, and is silent, is given up", async () => {
+  await using server = await serveProvider(openaiFormat, (exchange) =>
+    silent(openaiFormat, exchange)
+  )
+  await using stops = quiet()
+  await using run = await stops.watch(chat, { gracePeriod: 50 })
+  const messages = [{ role: "user" as const, content: "hello" }]
+  const opened = await clientOf(server.url).chat.completions.create({
+    model: "m",
+    stream: true,
+    messages
+  })
+  let text = ""
+  for await (const chunk of run.stream(opened)) {
+    text += chunk.choices[0]?.delta.content ?? ""
+    if (text !== "") void stops.stop(chat)
+  }
+  expect(text).toBe("one ")
+  // Its `return` waits for the next chunk: only the signal reaches it before.
+  expect(the(server).left.aborted).toBe(false)
+  await run.close()
+  expect(await outcomes(stops)).toEqual(["abandoned"])
+})
