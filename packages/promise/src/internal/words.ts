@@ -14,7 +14,7 @@ import type { RunRef } from "../Message.ts"
 import type { StopEvent, StopReceipt } from "../Stop.ts"
 import { StoreError } from "../StoreError.ts"
 
-export const runRefOf = ({ ref, runId }: CoreRun): RunRef => ({
+const runRefOf = ({ ref, runId }: CoreRun): RunRef => ({
   ...(ref.companyId === undefined ? {} : { companyId: ref.companyId }),
   ...(ref.userId === undefined ? {} : { userId: ref.userId }),
   chatId: ref.chatId,

@@ -11,7 +11,7 @@ import { checkStreamOptions } from "./settings.ts"
 import { within } from "./within.ts"
 
 /** How work ended that did not reject. */
-export type Ended<A> =
+type Ended<A> =
   | { readonly stop: undefined; readonly value: A }
   | { readonly stop: StopError }
 
