@@ -70,7 +70,7 @@ const makeStore = (definition: StoreDefinition, supports: Supports): MessageStor
     if (!warned && rows.length > 0 && look.gone.length === runs.length) {
       warned = true
       yield* Effect.logWarning(
-        "findStops: no row answered is that of a run asked for, so no stop is seen. Have its rows the same company, user, chat, message and run?"
+        "findStops: no row answered is that of a run asked for, so no stop is seen. Are its ids the same?"
       )
     }
     return look
@@ -231,7 +231,7 @@ const storedIntent = ({ note, reason, requestedBy }: StopIntent): StoredIntent =
   ...(note === undefined ? {} : { note })
 })
 
-export const storedTarget = (target: StopTarget): StoredTarget => {
+const storedTarget = (target: StopTarget): StoredTarget => {
   if (target._tag === "Chat") return storedChat(target)
   return target._tag === "Run" ? storedRun(target.run) : storedMessage(target.ref)
 }
