@@ -134,8 +134,8 @@ test("drain: no new runs, those under way may end, the rest is stopped, closed o
   })
   const rest = await stops.watch({ chatId: "rest" })
   await begun.promise
-  const drained = stops.drain({ timeout: 50 })
-  const again = stops.drain({ timeout: 50 })
+  const drained = stops.drain({ timeout: 1000 })
+  const again = stops.drain({ timeout: 1000 })
   const late = stops.run({ chatId: "late" }, () => "begun", {
     whenStopped: (event) => event.reason
   })
