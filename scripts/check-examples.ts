@@ -6,8 +6,14 @@ import path from "node:path"
 import { parseSync } from "oxc-parser"
 
 const root = path.resolve(import.meta.dirname, "..")
-// inside the demo, because it depends on everything that an example may import
-const folder = path.join(root, "packages/demo/.examples")
+// Inside the demo, which depends on everything that an example may import, but for what shows the
+// clients of the providers: that is inside the package which has them.
+const folderOf = (document: string) =>
+  path.join(
+    root,
+    document.startsWith("packages/promise/") ? "packages/promise" : "packages/demo",
+    ".examples"
+  )
 
 interface Example {
   readonly document: string
@@ -80,25 +86,28 @@ const examplesOf = (): ReadonlyArray<Example> => {
 const examples = examplesOf()
 const documents = new Map<string, string>()
 
-fs.rmSync(folder, { recursive: true, force: true })
-fs.mkdirSync(folder, { recursive: true })
+const folders = new Set(examples.map(({ document }) => folderOf(document)))
+for (const folder of folders) {
+  fs.rmSync(folder, { recursive: true, force: true })
+  fs.mkdirSync(folder, { recursive: true })
+  fs.writeFileSync(
+    path.join(folder, "tsconfig.json"),
+    JSON.stringify({
+      extends: "../../../tsconfig.base.json",
+      // an example shows how a value is made, and often leaves it there
+      compilerOptions: { types: ["node"], noUnusedLocals: false, noUnusedParameters: false },
+      include: ["*.ts"]
+    })
+  )
+}
 for (const { code, document, line } of examples) {
   const name = `${document.replaceAll(/[/\\]/g, "__").replace(/\.(md|ts)$/, "")}__${line}.ts`
   documents.set(name, document)
-  fs.writeFileSync(path.join(folder, name), code)
+  fs.writeFileSync(path.join(folderOf(document), name), code)
 }
-fs.writeFileSync(
-  path.join(folder, "tsconfig.json"),
-  JSON.stringify({
-    extends: "../../../tsconfig.base.json",
-    // an example shows how a value is made, and often leaves it there
-    compilerOptions: { types: ["node"], noUnusedLocals: false, noUnusedParameters: false },
-    include: ["*.ts"]
-  })
-)
 
-if (examples.length > 0) {
-  const tsc = path.join(root, "node_modules/typescript/bin/tsc")
+const tsc = path.join(root, "node_modules/typescript/bin/tsc")
+for (const folder of folders) {
   const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", ".", "--pretty", "false"], {
     cwd: folder,
     encoding: "utf8"
@@ -106,5 +115,5 @@ if (examples.length > 0) {
   process.stdout.write(
     stdout.replaceAll(/^([^\s(]+\.ts)\(/gm, (_, name: string) => `${documents.get(name) ?? name}(`)
   )
-  process.exitCode = status ?? 1
+  if (status !== 0) process.exitCode = status ?? 1
 }
