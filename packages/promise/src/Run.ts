@@ -48,7 +48,8 @@ export interface StreamOptions {
 export interface WorkOptions extends StreamOptions {
   /**
    * A signal of your own, such as a time-out or the request's. It ends the work too, and is no stop:
-   * the work's own result, usually a rejection, stands.
+   * what the work rejects with stands, and where it ends quietly the promise rejects with the
+   * signal's reason, as it does if the signal has aborted before.
    */
   readonly signal?: AbortSignal | undefined
 }

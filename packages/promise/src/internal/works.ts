@@ -83,12 +83,11 @@ export const makeWorks = (self: {
         options.signal?.throwIfAborted()
         return { stop: stopOf(signal) }
       }
-      last = !result.failed
-        ? "completed"
-        : options.signal?.aborted === true
-          ? "interrupted"
-          : "failed"
+      const wasEnded = options.signal?.aborted === true
+      last = wasEnded ? "interrupted" : result.failed ? "failed" : "completed"
       if (result.failed) throw result.error
+      // Some clients end quietly when their signal aborts: half an answer must not look like a whole.
+      options.signal?.throwIfAborted()
       return { stop: undefined, value: result.value }
     } finally {
       underWay.delete(entry)
