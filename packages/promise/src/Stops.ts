@@ -85,8 +85,9 @@ export interface Stops extends AsyncDisposable {
    */
   readonly watch: (message: NewMessage, options?: WatchOptions) => Promise<Run>
   /**
-   * Watches a run, runs its work, closes it, and answers what the work does; as `run` of a run does. It
-   * is `watch`, `run` and `close` in one, and knows how the run ended.
+   * Watches a run, does its work, closes it, and answers what the work does: `watch`, `run` and `close`
+   * in one. The work gets the run, and a signal that aborts at the stop, and for the `signal` of the
+   * options too; `run.signal` is for the stop alone.
    */
   readonly run: RunMessage
   /**
@@ -127,18 +128,18 @@ export interface Stops extends AsyncDisposable {
 export interface RunMessage {
   <A, B>(
     message: NewMessage,
-    work: (run: Run) => PromiseLike<A> | A,
+    work: (run: Run, signal: AbortSignal) => PromiseLike<A> | A,
     options: WatchOptions &
       WorkOptions & { readonly whenStopped: (event: StopEvent) => PromiseLike<B> | B }
   ): Promise<A | B>
   <A, B extends WhenStopped>(
     message: NewMessage,
-    work: (run: Run) => PromiseLike<A> | A,
+    work: (run: Run, signal: AbortSignal) => PromiseLike<A> | A,
     options: WatchOptions & WorkOptions & { readonly whenStopped: B }
   ): Promise<A | B>
   <A>(
     message: NewMessage,
-    work: (run: Run) => PromiseLike<A> | A,
+    work: (run: Run, signal: AbortSignal) => PromiseLike<A> | A,
     options?: WatchOptions & WorkOptions
   ): Promise<A>
 }
@@ -154,7 +155,7 @@ export interface RunMessage {
  * const stops = createStops()
  *
  * export const answer = (chatId: string) =>
- *   stops.run({ chatId }, (run) => agent(run.signal), { whenStopped: "stopped" })
+ *   stops.run({ chatId }, (_run, signal) => agent(signal), { whenStopped: "stopped" })
  *
  * export const pressStop = (chatId: string) => stops.stop({ chatId })
  * ```
@@ -193,13 +194,13 @@ export const createStops = (options: StopsOptions = {}): Stops => {
 
   const run = <A, B>(
     message: NewMessage,
-    work: (run: Run) => PromiseLike<A> | A,
+    work: (run: Run, signal: AbortSignal) => PromiseLike<A> | A,
     settings: WatchOptions & WorkOptions & { readonly whenStopped?: B } = {}
   ): Promise<A | B> => {
     const whole = async () => {
       const watched = await stops.watch(message, settings)
       try {
-        return await watched.run(() => work(watched), settings)
+        return await watched.run((signal) => work(watched, signal), settings)
       } finally {
         await watched.close()
       }

@@ -122,6 +122,21 @@ describe("an outer abort is no stop", () => {
     }
   )
 
+  test("it reaches the work of stops.run", async () => {
+    await using stops = quietStops()
+    const outer = new AbortController()
+    const result = stops.run(
+      place,
+      (run, signal) => {
+        outer.abort(new Error("left"))
+        expect(run.stopped).toBe(false)
+        return untilAborted(signal)
+      },
+      { signal: outer.signal, whenStopped: "stopped" }
+    )
+    await expect(result).rejects.toThrow("left")
+  })
+
   test("a time-out is none either", async () => {
     await using stops = quietStops()
     const signal = AbortSignal.timeout(5)
