@@ -53,7 +53,15 @@ export const rules: Readonly<Record<string, PackageRule>> = {
   unique: { name: "effect-cancellation-unique", mayImport: ["effect", "effect/http", core] },
   promise: {
     name: "effect-cancellation-promise",
-    mayImport: ["effect", core],
+    // what is not the core's or stable is in modules that are loaded at the first use
+    mayImport: [
+      "effect",
+      "effect/http/FetchHttpClient",
+      "effect/reactivity",
+      "effect/sql",
+      "@effect/sql-pg",
+      core
+    ],
     mayImportDynamically: [
       "effect-cancellation-sql",
       "effect-cancellation-redis",

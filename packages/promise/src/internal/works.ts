@@ -11,9 +11,7 @@ import { checkStreamOptions } from "./settings.ts"
 import { within } from "./within.ts"
 
 /** How work ended that did not reject. */
-type Ended<A> =
-  | { readonly stop: undefined; readonly value: A }
-  | { readonly stop: StopError }
+type Ended<A> = { readonly stop: undefined; readonly value: A } | { readonly stop: StopError }
 
 export interface Works {
   /** Aborts at the stop. */

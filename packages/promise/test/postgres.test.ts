@@ -1,0 +1,131 @@
+import { afterAll, describe, expect, test } from "vitest"
+import { createStops, memory, type StopStore } from "effect-cancellation-promise"
+import { postgres } from "effect-cancellation-promise/postgres"
+import { MessageStoreContract } from "effect-cancellation-testing"
+import pg from "pg"
+import { untilAborted } from "./laws.fixture.ts"
+import { newDatabase, underTest, untilHintsArrive } from "./support/databases.ts"
+
+const closing: Array<() => Promise<unknown>> = []
+const over = (end: () => Promise<unknown>) => {
+  closing.push(end)
+}
+afterAll(async () => {
+  for (const end of closing.toReversed()) await end()
+})
+
+const newPool = async () => {
+  const pool = new pg.Pool({ connectionString: await newDatabase(over), max: 8 })
+  over(() => pool.end())
+  return pool
+}
+
+MessageStoreContract.suite(
+  "postgres, by a URL",
+  underTest(async (options) => postgres(await newDatabase(over), options)),
+  { supports: { hints: true } }
+)
+
+MessageStoreContract.suite(
+  "postgres, on a pool",
+  underTest(async (options) => postgres(await newPool(), options)),
+  { supports: { hints: true } }
+)
+
+const far = { pollInterval: 60_000, log: () => {} }
+
+describe("a stop reaches another process by push", () => {
+  const hearing = async (here: StopStore, there: StopStore) => {
+    await using runs = createStops({ ...far, store: here })
+    await using stops = createStops({ ...far, store: there })
+    const message = { chatId: "chat", messageId: "message" }
+    await untilHintsArrive(runs, stops)
+    await using run = await runs.watch(message)
+    const result = run.run(untilAborted, { whenStopped: "stopped" })
+    // What is asked before its start is stored is found with the start.
+    while ((await runs.receipts(message)).length === 0);
+    await stops.stop(message, { requestedBy: "ada" })
+    expect(await result).toBe("stopped")
+    expect(run.event).toMatchObject({ detectedBy: "hint", requestedBy: "ada", reason: "user" })
+    await run.close()
+    expect(await stops.receipts(message)).toMatchObject([
+      { phase: "ended", ended: { outcome: "stopped" } }
+    ])
+  }
+
+  test("from a URL to a URL", async () => {
+    const url = await newDatabase(over)
+    await hearing(postgres(url), postgres(url))
+  })
+
+  test("from a pool to a pool, which stays the program's own", async () => {
+    const pool = await newPool()
+    await hearing(postgres(pool), postgres(pool))
+    expect((await pool.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }])
+    expect(pool.waitingCount).toBe(0)
+    expect(pool.idleCount).toBe(pool.totalCount)
+  })
+
+  test("to a pool whose password is asked for", async () => {
+    const url = new URL(await newDatabase(over))
+    const pool = new pg.Pool({
+      host: url.hostname,
+      port: Number(url.port || "5432"),
+      user: decodeURIComponent(url.username),
+      password: async () => decodeURIComponent(url.password) || "none",
+      database: url.pathname.slice(1)
+    })
+    over(() => pool.end())
+    await hearing(postgres(pool), postgres(url.href))
+  })
+})
+
+describe("what is wrong is said", () => {
+  test("a URL that is not there", () => {
+    expect(() => postgres(undefined)).toThrow(TypeError)
+    expect(() => postgres("")).toThrow("is DATABASE_URL set?")
+    expect(() => postgres("postgres://a@b/c", { tombstoneTtl: Number.NaN })).toThrow(RangeError)
+  })
+
+  test("a pool for a store", () => {
+    // @ts-expect-error: a pool is no store
+    expect(() => createStops({ store: new pg.Pool() })).toThrow("postgres()")
+    expect(createStops({ store: memory() })).toBeDefined()
+  })
+
+  test("no error and no line shows a password", async () => {
+    const lines: Array<string> = []
+    await using stops = createStops({
+      store: postgres("postgres://ada:hush-hush@127.0.0.1:1/nowhere"),
+      finalWriteTimeout: 100,
+      log: (entry) => {
+        lines.push(JSON.stringify(entry), String(entry.error))
+      }
+    })
+    await using run = await stops.watch({ chatId: "chat" })
+    expect(await run.run(async () => "work goes on")).toBe("work goes on")
+    const error = await stops.stop({ chatId: "chat" }).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({ name: "StoreError", reason: "unavailable" })
+    expect(String(error)).not.toContain("hush-hush")
+    expect(lines.join("\n")).not.toContain("hush-hush")
+  })
+})
+
+test("a broken connection of the pool is not used again, and ends no process", async () => {
+  const pool = await newPool()
+  pool.on("error", () => {})
+  await using stops = createStops({ ...far, store: postgres(pool) })
+  const run = await stops.watch({ chatId: "chat" })
+  while ((await stops.receipts({ chatId: "chat" })).length === 0);
+  const other = new pg.Client({ connectionString: pool.options.connectionString })
+  await other.connect()
+  await other.query(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+  )
+  await other.end()
+  let receipts = await stops.stop({ chatId: "chat" }).catch(() => [])
+  while (receipts.length === 0) receipts = await stops.stop({ chatId: "chat" }).catch(() => [])
+  expect(receipts).toMatchObject([{ chatId: "chat" }])
+  expect(await run.check()).toBe(true)
+  await run.close()
+})
