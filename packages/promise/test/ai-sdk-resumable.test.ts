@@ -1,0 +1,131 @@
+// Resumable streams of the AI SDK: what stops an answer, and what does not.
+import { afterAll, describe, expect, test, vi } from "vitest"
+import { redisAnswers } from "./support/aiSdkRedis.ts"
+import { modelsFrom, openPage, serveRoutes, textOf } from "./support/aiSdk.ts"
+import { openaiFormat } from "./support/openaiFormat.ts"
+import { endless, noUnhandledRejection, the } from "./support/providers.ts"
+import { type Exchange, serveProvider } from "./support/providersServer.ts"
+
+describe.skipIf(!(await redisAnswers()))("resumable streams", async () => {
+  vi.spyOn(console, "warn").mockImplementation(() => {})
+  vi.spyOn(console, "info").mockImplementation(() => {})
+  noUnhandledRejection()
+  const example = await import("../examples/ai-sdk-resumable.ts")
+  const { chats, DELETE, GET, POST, stops } = example
+  afterAll(() => example.close())
+
+  const whole = [...openaiFormat.begin, openaiFormat.word("whole"), ...openaiFormat.end]
+  const first = (call: Exchange) => (call.index === 0 ? endless(openaiFormat, call) : whole)
+  const serve = async (script = first) => {
+    const model = await serveProvider(openaiFormat, script)
+    modelsFrom(model.url)
+    const routes = await serveRoutes({ POST, GET, DELETE })
+    return {
+      model,
+      routes,
+      [Symbol.asyncDispose]: async () => {
+        await routes[Symbol.asyncDispose]()
+        await model[Symbol.asyncDispose]()
+      }
+    }
+  }
+  const freshId = () => crypto.randomUUID()
+  const receipts = (chatId: string) => stops.receipts({ chatId })
+  const savedText = (id: string) => {
+    const last = chats.get(id)?.messages.at(-1)
+    return last?.role === "assistant" ? textOf(last) : ""
+  }
+
+  test("a reload goes on from the first word, and Stop stops it for the page that is there", async () => {
+    await using served = await serve()
+    const { model, routes } = served
+    const id = freshId()
+    const before = openPage(routes.url, id)
+    const sent = before.chat.sendMessage({ text: "hello" })
+    await before.shows("w3 ")
+    await before.chat.stop()
+    await sent
+    const after = openPage(routes.url, id, chats.get(id)?.messages)
+    const resumed = after.chat.resumeStream()
+    await after.shows("w9 ")
+    expect(after.text()).toMatch(/^w0 w1 w2 w3 /)
+    expect(await after.pressStop()).toMatchObject([{ phase: "requested", chatId: id }])
+    await resumed
+    expect(after.parts).toContain("abort")
+    expect(after.chat.status).toBe("ready")
+    expect(await the(model).over).toBe(true)
+    await expect
+      .poll(() => receipts(id))
+      .toMatchObject([{ phase: "ended", ended: { outcome: "stopped" } }])
+    expect(savedText(id)).toBe(after.text())
+    expect(model.exchanges.length).toBe(1)
+    expect([...before.errors, ...after.errors, ...routes.errors]).toEqual([])
+  })
+
+  test("a page that leaves stops nothing: the answer is made whole, and kept", async () => {
+    let goOn = () => {}
+    const allowed = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    await using served = await serve(async function* () {
+      yield* openaiFormat.begin
+      yield openaiFormat.word("half ")
+      await allowed
+      yield openaiFormat.word("whole")
+      yield* openaiFormat.end
+    })
+    const id = freshId()
+    const page = openPage(served.routes.url, id)
+    const sent = page.chat.sendMessage({ text: "hello" })
+    await page.shows("half ")
+    await page.chat.stop()
+    await sent
+    goOn()
+    await expect
+      .poll(() => receipts(id))
+      .toMatchObject([{ phase: "none", ended: { outcome: "completed" } }])
+    expect(savedText(id)).toBe("half whole")
+    expect(await the(served.model).over).toBe(false)
+    // Nothing is left to go on with.
+    await page.chat.resumeStream()
+    expect(page.chat.status).toBe("ready")
+  })
+
+  test("the next turn starts clean", async () => {
+    await using served = await serve()
+    const id = freshId()
+    const page = openPage(served.routes.url, id)
+    const sent = page.chat.sendMessage({ text: "hello" })
+    await page.shows("w3 ")
+    await page.pressStop()
+    await sent
+    await page.chat.sendMessage({ text: "and now?" })
+    expect(page.text()).toBe("whole")
+    await expect
+      .poll(() => receipts(id))
+      .toMatchObject([{ ended: { outcome: "stopped" } }, { ended: { outcome: "completed" } }])
+  })
+
+  test("regenerate starts clean, with the id of the message it makes anew", async () => {
+    await using served = await serve()
+    const id = freshId()
+    const page = openPage(served.routes.url, id)
+    const sent = page.chat.sendMessage({ text: "hello" })
+    await page.shows("w3 ")
+    await page.pressStop()
+    await sent
+    const messageId = page.chat.messages.at(-1)?.id
+    if (messageId === undefined) throw new Error("There is no answer.")
+    await page.chat.regenerate({ messageId })
+    expect(page.text()).toBe("whole")
+    expect(page.chat.messages.at(-1)?.id).toBe(messageId)
+    await expect
+      .poll(() => receipts(id))
+      .toMatchObject([
+        { messageId, ended: { outcome: "stopped" } },
+        { messageId, ended: { outcome: "completed" } }
+      ])
+    const runs = new Set((await receipts(id)).map(({ runId }) => runId))
+    expect(runs.size).toBe(2)
+  })
+})
