@@ -18,7 +18,14 @@ import { MessageStore, type MessageStoreError, ProcessId, runKey } from "effect-
 import { freePort } from "../../sql/test/support/freePort.ts"
 import { until } from "../../sql/test/support/until.ts"
 import * as HttpMessageStore from "../src/HttpMessageStore.ts"
-import { agentLayer, byUser, openAgent, runIn, startServer, stopOf } from "./agent-fixture.ts"
+import {
+  agentLayer,
+  byUser,
+  openAgent,
+  runIn,
+  startServer,
+  stopOf
+} from "./support/agentFixture.ts"
 import { type Answer, json, listen, refuse } from "./support/scripted.ts"
 
 const nothing = { requests: [], gone: [], lost: [], failures: [], now: 1 }

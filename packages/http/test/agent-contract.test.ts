@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { MessageRef, MessageStore, Run, runKey, StopHint, StopSignal } from "effect-cancellation"
 import { MessageStoreContract, StopSignalContract } from "effect-cancellation-testing"
-import { openAgent, startServer } from "./agent-fixture.ts"
+import { openAgent, startServer } from "./support/agentFixture.ts"
 import { serving, servingAll } from "./agent-serving.ts"
 
 const inMemory = (options: { readonly tombstoneTtl: Duration.Duration }) =>

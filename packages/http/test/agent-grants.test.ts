@@ -8,7 +8,7 @@ import { type Run, runKey } from "effect-cancellation"
 import { observe, untilLater } from "../../sql/test/support/signals.ts"
 import { until } from "../../sql/test/support/until.ts"
 import type { AgentInput } from "../src/CurrentAgent.ts"
-import { openAgent, post, runIn, startServer } from "./agent-fixture.ts"
+import { openAgent, post, runIn, startServer } from "./support/agentFixture.ts"
 
 const named = (...runs: ReadonlyArray<Run>): AgentInput => ({ _tag: "Runs", agent: "fleet", runs })
 

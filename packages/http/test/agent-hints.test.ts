@@ -13,7 +13,7 @@ import { observe, openLayer, untilLater } from "../../sql/test/support/signals.t
 import * as TcpProxy from "../../sql/test/support/TcpProxy.ts"
 import { until } from "../../sql/test/support/until.ts"
 import * as HttpMessageStore from "../src/HttpMessageStore.ts"
-import { agentLayer, openAgent, runIn, startServer } from "./agent-fixture.ts"
+import { agentLayer, openAgent, runIn, startServer } from "./support/agentFixture.ts"
 import { type Answer, json, listen, refuse, stream } from "./support/scripted.ts"
 
 /** A signal that says how many listen to it, and breaks when told to. */

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { observe } from "../../sql/test/support/signals.ts"
 import { until } from "../../sql/test/support/until.ts"
-import { openAgent, runIn, startServer } from "./agent-fixture.ts"
+import { openAgent, runIn, startServer } from "./support/agentFixture.ts"
 import { connect } from "./support/connection.ts"
 
 const hints = "GET /agent/hints HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme\r\n\r\n"

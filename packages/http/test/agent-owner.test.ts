@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { type MessageStore, ProcessId, type Run, RunQuery } from "effect-cancellation"
 import type { AgentInput } from "../src/CurrentAgent.ts"
-import { type AgentServerUnderTest, post, runIn, startServer } from "./agent-fixture.ts"
+import { type AgentServerUnderTest, post, runIn, startServer } from "./support/agentFixture.ts"
 
 const owner = ProcessId.make("worker-1")
 const recordOf = (store: MessageStore["Service"], run: Run) =>

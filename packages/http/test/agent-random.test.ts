@@ -3,7 +3,7 @@ import fc from "fast-check"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { MessageRef, Run, RunId } from "effect-cancellation"
-import { startServer } from "./agent-fixture.ts"
+import { startServer } from "./support/agentFixture.ts"
 
 const seed = Number(process.env["RANDOM_SEED"] ?? Date.now() % 0x7fffffff)
 const count = Number(process.env["RANDOM_REQUESTS"] ?? 2000)

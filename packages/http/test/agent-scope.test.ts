@@ -13,7 +13,7 @@ import {
   runIn,
   startServer,
   stopOf
-} from "./agent-fixture.ts"
+} from "./support/agentFixture.ts"
 
 /** What an application may have read from somewhere, and takes for an agent. */
 const noAgents = {

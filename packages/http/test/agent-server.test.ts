@@ -23,7 +23,7 @@ import { until } from "../../sql/test/support/until.ts"
 import { AgentApi, AgentHttpApi } from "../src/AgentApi.ts"
 import * as AgentServer from "../src/AgentServer.ts"
 import { StopHttpApi } from "../src/StopApi.ts"
-import { makeTokens, openAgent, post, runIn, startServer } from "./agent-fixture.ts"
+import { makeTokens, openAgent, post, runIn, startServer } from "./support/agentFixture.ts"
 import { openServer } from "./support/server.ts"
 
 const run = runIn("acme")

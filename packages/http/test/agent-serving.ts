@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { type MessageStore, ProcessId, type Run, RunRecord, runKey } from "effect-cancellation"
-import { openAgent, startServer } from "./agent-fixture.ts"
+import { openAgent, startServer } from "./support/agentFixture.ts"
 
 // The suite makes a company for each run. An agent is for one, or for the runs it is given: so this
 // one is given each run as the suite first names it, as a queue would give it jobs.

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import { ProcessId, runKey } from "effect-cancellation"
 import { makeAgentSweep } from "../src/internal/agentSweep.ts"
-import { openAgent, post, runIn, startServer } from "./agent-fixture.ts"
+import { openAgent, post, runIn, startServer } from "./support/agentFixture.ts"
 
 const renew = Effect.void
 

@@ -20,7 +20,7 @@ import * as TcpProxy from "../../sql/test/support/TcpProxy.ts"
 import { sockets } from "../../sql/test/support/signals.ts"
 import { until } from "../../sql/test/support/until.ts"
 import type { HttpMessageStoreOptions } from "../src/HttpMessageStore.ts"
-import { agentLayer, runIn, startServer } from "./agent-fixture.ts"
+import { agentLayer, runIn, startServer } from "./support/agentFixture.ts"
 
 /** A process that runs agents, and asks the server for everything. */
 const agentProcess = Effect.fnUntraced(function* (

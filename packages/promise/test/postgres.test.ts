@@ -16,6 +16,8 @@ afterAll(async () => {
 
 const newPool = async () => {
   const pool = new pg.Pool({ connectionString: await newDatabase(over), max: 8 })
+  // As a program has it: the database is dropped under what is idle.
+  pool.on("error", () => {})
   over(() => pool.end())
   return pool
 }
@@ -75,6 +77,7 @@ describe("a stop reaches another process by push", () => {
       password: async () => decodeURIComponent(url.password) || "none",
       database: url.pathname.slice(1)
     })
+    pool.on("error", () => {})
     over(() => pool.end())
     await hearing(postgres(pool), postgres(url.href))
   })
@@ -113,7 +116,6 @@ describe("what is wrong is said", () => {
 
 test("a broken connection of the pool is not used again, and ends no process", async () => {
   const pool = await newPool()
-  pool.on("error", () => {})
   await using stops = createStops({ ...far, store: postgres(pool) })
   const run = await stops.watch({ chatId: "chat" })
   while ((await stops.receipts({ chatId: "chat" })).length === 0);

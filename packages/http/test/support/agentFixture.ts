@@ -21,11 +21,11 @@ import {
   StopTarget,
   StopIntent
 } from "effect-cancellation"
-import * as AgentServer from "../src/AgentServer.ts"
-import { bearerOf } from "../src/Bearer.ts"
-import { type AgentInput, CurrentAgent } from "../src/CurrentAgent.ts"
-import * as HttpMessageStore from "../src/HttpMessageStore.ts"
-import { Unauthenticated, Unavailable } from "../src/Problem.ts"
+import * as AgentServer from "../../src/AgentServer.ts"
+import { bearerOf } from "../../src/Bearer.ts"
+import { type AgentInput, CurrentAgent } from "../../src/CurrentAgent.ts"
+import * as HttpMessageStore from "../../src/HttpMessageStore.ts"
+import { Unauthenticated, Unavailable } from "../../src/Problem.ts"
 
 export const runIn = (companyId: string | undefined, name: string = crypto.randomUUID()): RunType =>
   Run.make({
