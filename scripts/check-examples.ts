@@ -94,8 +94,14 @@ for (const folder of folders) {
     path.join(folder, "tsconfig.json"),
     JSON.stringify({
       extends: "../../../tsconfig.base.json",
-      // an example shows how a value is made, and often leaves it there
-      compilerOptions: { types: ["node"], noUnusedLocals: false, noUnusedParameters: false },
+      // an example shows how a value is made, and often leaves it there; it names a variable of the
+      // environment as everybody does
+      compilerOptions: {
+        types: ["node"],
+        noUnusedLocals: false,
+        noUnusedParameters: false,
+        noPropertyAccessFromIndexSignature: false
+      },
       include: ["*.ts"]
     })
   )

@@ -58,7 +58,7 @@ export const millisOf = (value: unknown): number | undefined => {
   return typeof millis === "number" && Number.isFinite(millis) && millis > 0 ? millis : undefined
 }
 
-export const present = (fields: Row): Row =>
+const present = (fields: Row): Row =>
   Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)
   )

@@ -23,7 +23,7 @@ export const notNegative = (option: string, value: number | undefined): void => 
 }
 
 /** A time that may be nothing, or without an end. */
-export const patience = (option: string, value: number | undefined): void => {
+const patience = (option: string, value: number | undefined): void => {
   if (value === Number.POSITIVE_INFINITY) return
   notNegative(option, value)
 }
