@@ -37,7 +37,6 @@ export const POST = async (request: Request): Promise<Response> => {
   const messageId = trigger === "regenerate-message" && asked ? asked : generateId()
   const run = await stops.watch({ chatId: id, messageId })
   chats.set(id, { messages, activeRunId: run.runId })
-  let outcome: "completed" | "failed" = "completed"
   // Not `request.signal`: the page may leave, and come back to the answer.
   const result = streamText({
     model: "openai/gpt-5-mini",
@@ -48,17 +47,26 @@ export const POST = async (request: Request): Promise<Response> => {
     originalMessages: messages,
     generateMessageId: () => messageId,
     consumeSseStream: async ({ stream }) => {
-      await streams.createNewResumableStream(run.runId, () => stream)
-    },
-    onError: () => {
-      outcome = "failed"
-      return "The answer broke off."
+      // Nobody awaits this: without Redis there is an answer, which a reload loses.
+      await streams.createNewResumableStream(run.runId, () => quiet(stream)).catch(() => {})
     },
     // Also after a stop, and then with what came until then.
-    onEnd: async ({ messages: whole }) => {
+    onEnd: async ({ messages: whole, outcome }) => {
       // A later turn may have begun; its messages are the newer ones.
       if (chats.get(id)?.activeRunId === run.runId) chats.set(id, { messages: whole })
-      await run.close(outcome)
+      await run.close(outcome.status === "failed" ? "failed" : "completed")
+    }
+  })
+}
+
+/** `resumable-stream` handles no error of its source: for it, a stream that broke is over. */
+const quiet = (stream: ReadableStream<string>): ReadableStream<string> => {
+  const reader = stream.getReader()
+  return new ReadableStream({
+    pull: async (controller) => {
+      const { value } = await reader.read().catch(() => ({ value: undefined }))
+      if (value === undefined) controller.close()
+      else controller.enqueue(value)
     }
   })
 }

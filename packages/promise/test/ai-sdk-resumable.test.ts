@@ -4,7 +4,7 @@ import { redisAnswers } from "./support/aiSdkRedis.ts"
 import { modelsFrom, openPage, serveRoutes, textOf } from "./support/aiSdk.ts"
 import { openaiFormat } from "./support/openaiFormat.ts"
 import { endless, noUnhandledRejection, the } from "./support/providers.ts"
-import { type Exchange, serveProvider } from "./support/providersServer.ts"
+import { broken, type Exchange, serveProvider } from "./support/providersServer.ts"
 
 describe.skipIf(!(await redisAnswers()))("resumable streams", async () => {
   vi.spyOn(console, "warn").mockImplementation(() => {})
@@ -127,5 +127,28 @@ describe.skipIf(!(await redisAnswers()))("resumable streams", async () => {
       ])
     const runs = new Set((await receipts(id)).map(({ runId }) => runId))
     expect(runs.size).toBe(2)
+  })
+
+  test("an error of the model is a failed run, not a stopped one", async () => {
+    let breakOff = () => {}
+    const told = new Promise<void>((resolve) => {
+      breakOff = resolve
+    })
+    await using served = await serve(async function* () {
+      yield* openaiFormat.begin
+      yield openaiFormat.word("one ")
+      await told
+      yield broken
+    })
+    const id = freshId()
+    const page = openPage(served.routes.url, id)
+    const sent = page.chat.sendMessage({ text: "hello" })
+    await page.shows("one ")
+    breakOff()
+    await sent
+    expect(page.chat.status).toBe("error")
+    await expect.poll(() => receipts(id)).toMatchObject([{ ended: { outcome: "failed" } }])
+    expect(savedText(id)).toBe("one ")
+    expect(chats.get(id)?.activeRunId).toBe(undefined)
   })
 })
