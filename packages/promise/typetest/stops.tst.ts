@@ -58,7 +58,7 @@ describe("stops.run", () => {
   const whole = async (_run: Run, _signal: AbortSignal): Promise<Answer> => ({ text: "" })
 
   it("gives the work its run and its signal", () => {
-    stops.run({ chatId: "c" }, (own, signal) => {
+    void stops.run({ chatId: "c" }, (own, signal) => {
       expect(own).type.toBe<Run>()
       expect(signal).type.toBe<AbortSignal>()
       return 1
