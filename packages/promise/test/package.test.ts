@@ -3,14 +3,14 @@
  */
 import fs from "node:fs"
 import path from "node:path"
-import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { beforeAll, describe, expect, test } from "vitest"
 import { type App, compile, makeApp } from "./support/packageApp.ts"
 
 let app: App
 beforeAll(() => {
   app = makeApp()
+  return () => app[Symbol.dispose]()
 }, 120_000)
-afterAll(() => app[Symbol.dispose]())
 
 /** A stop from beginning to end, as a program would write it. */
 const stopping = `

@@ -70,7 +70,10 @@ export const makeApp = (): App => {
     })
   )
   const said = compile(path.join(folder, "tsconfig.json"))
-  if (said !== "") throw new Error(said)
+  if (said !== "") {
+    fs.rmSync(root, { recursive: true, force: true })
+    throw new Error(said)
+  }
 
   const home = path.join(folder, "node_modules/effect-cancellation-promise")
   for (const name of names) {
