@@ -27,7 +27,8 @@ export interface HttpOptions {
 
 /**
  * A store behind an Agent API. An agent watches and reports; it cannot stop others, so `stop`,
- * `receipts` and `forget` reject with `StoreError` (`unsupported`): that is the server's to do.
+ * `receipts` and `forget` reject with `StoreError` (`unsupported`): that is the server's to do. Throws
+ * a `TypeError` where the address or the token is missing.
  *
  * ```ts
  * import { createStops } from "effect-cancellation-promise"
@@ -46,6 +47,12 @@ export interface HttpOptions {
 export const http = (options: HttpOptions): StopStore => {
   positive("requestTimeout", options.requestTimeout)
   positive("keepAlive", options.keepAlive)
+  if (!URL.canParse(String(options.baseUrl))) {
+    throw new TypeError("http() needs a baseUrl such as https://api.example.com/internal.")
+  }
+  if (options.token === "" || !["string", "function"].includes(typeof options.token)) {
+    throw new TypeError("http() needs the token of this agent, or a function that answers it.")
+  }
   return storeOf({
     name: "The HTTP store",
     supports: { runs: true, stops: false, find: false, leases: true, erasure: false, hints: true },

@@ -62,7 +62,8 @@ export interface PostgresOptions {
  * A store on a PostgreSQL database: its URL, or a pool that the program has already and goes on to
  * own. Who listens has a connection of its own, and beside a pool a second, to try whether it works.
  *
- * Throws a `TypeError` where there is no URL. A database that is away is tried again and again.
+ * A pool needs its own `pool.on("error", …)`, as `pg` wants it: without one, an idle connection that
+ * breaks ends the process. Throws a `TypeError` where there is no URL. A database that is away is tried again and again.
  *
  * ```ts
  * import { createStops } from "effect-cancellation-promise"
@@ -89,7 +90,7 @@ export const postgres = (
 
 // An undefined URL would lead to whatever database is on this machine.
 const databaseOf = (database: string | URL | PostgresPool | undefined): string | PostgresPool => {
-  if (typeof database === "object" && "connect" in database) return database
+  if (typeof database === "object" && database !== null && "connect" in database) return database
   const url = String(database ?? "")
   if (url !== "") return url
   throw new TypeError(

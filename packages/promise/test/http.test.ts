@@ -23,6 +23,11 @@ test("what it can do is told beforehand as the store says it", async () => {
   expect(source.supports).toEqual(supports)
 })
 
+test("an address or a token that is missing is said at once", () => {
+  expect(() => http({ baseUrl: "", token: "a" })).toThrow("needs a baseUrl")
+  expect(() => http({ baseUrl: "http://a", token: "" })).toThrow("needs the token")
+})
+
 test("an agent without a database is stopped through its server", async () => {
   const scope = Scope.makeUnsafe()
   const server = await Effect.runPromise(Scope.provide(startServer(), scope))

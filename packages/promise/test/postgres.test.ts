@@ -114,6 +114,45 @@ describe("what is wrong is said", () => {
   })
 })
 
+test("nobody waits for a pool that is used up, and what comes late goes back", async () => {
+  const pool = new pg.Pool({ connectionString: await newDatabase(over), max: 1 })
+  over(() => pool.end())
+  pool.on("error", () => {})
+  const taken = await pool.connect()
+  const stops = createStops({
+    log: () => {},
+    pollTimeout: 100,
+    finalWriteTimeout: 100,
+    store: postgres(pool, { listen: false, migrate: false })
+  })
+  const run = await stops.watch({ chatId: "chat" })
+  await expect(stops.stop({ chatId: "chat" })).rejects.toMatchObject({ reason: "unavailable" })
+  await run.close()
+  await stops.close()
+  taken.release()
+  expect((await pool.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }])
+  expect([pool.waitingCount, pool.totalCount]).toEqual([0, 1])
+})
+
+test("a statement that does not answer holds nobody up, and its connection is closed", async () => {
+  const pool = await newPool()
+  await using stops = createStops({
+    log: () => {},
+    pollTimeout: 200,
+    finalWriteTimeout: 200,
+    store: postgres(pool, { listen: false })
+  })
+  expect(await stops.receipts({ chatId: "chat" })).toEqual([])
+  const locked = await pool.connect()
+  await locked.query("BEGIN")
+  await locked.query("LOCK TABLE agent_runs IN ACCESS EXCLUSIVE MODE")
+  await expect(stops.receipts({ chatId: "chat" })).rejects.toMatchObject({ reason: "unavailable" })
+  await locked.query("ROLLBACK")
+  locked.release()
+  expect(await stops.receipts({ chatId: "chat" })).toEqual([])
+  expect(pool.waitingCount).toBe(0)
+})
+
 test("a broken connection of the pool is not used again, and ends no process", async () => {
   const pool = await newPool()
   await using stops = createStops({ ...far, store: postgres(pool) })

@@ -1,12 +1,11 @@
 /**
  * A `SqlClient` on a pool of `pg`, which stays the program's own.
  *
- * A statement that the driver has cannot be taken back: whoever is interrupted gives its connection
- * back when it has answered. One that broke is not given back.
+ * The driver cannot take a statement back: the connection of one that is interrupted is closed, as
+ * one is that broke.
  */
 import { PgClient } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { Reactivity } from "effect/reactivity"
@@ -50,50 +49,78 @@ const make = (pool: PostgresPool) =>
 
 interface Lease {
   readonly client: PostgresPoolClient
-  /** It broke, and must not be given to anybody else. */
+  /** It broke, or has not answered yet, and must not be given to anybody else. */
   isBroken: boolean
-  readonly hear: () => void
 }
 
+// A pool that is used up, or a server that is silent, holds nobody up who is interrupted: a client that
+// comes after that goes back as it came.
 const lease = (pool: PostgresPool) =>
-  Effect.acquireRelease(
-    Effect.tryPromise({
-      try: async (): Promise<Lease> => {
-        const taken: Lease = {
-          client: await pool.connect(),
-          isBroken: false,
-          hear: () => {
-            taken.isBroken = true
-          }
-        }
-        // Without a listener the process would end by it.
-        taken.client.on("error", taken.hear)
-        return taken
-      },
-      catch: sqlError
-    }),
-    ({ client, hear, isBroken }, exit) =>
-      Effect.sync(() => {
-        client.release(isBroken || Exit.hasInterrupts(exit))
-        client.off("error", hear)
-      })
+  Effect.flatMap(
+    Effect.acquireRelease(
+      Effect.sync(() => new Borrowing(pool)),
+      (borrowing) => Effect.sync(() => borrowing.end())
+    ),
+    (borrowing) => Effect.tryPromise({ try: () => borrowing.taken, catch: sqlError })
   )
+
+class Borrowing {
+  readonly taken: Promise<Lease>
+  #lease: Lease | undefined
+  #isOver = false
+
+  constructor(pool: PostgresPool) {
+    this.taken = this.#take(pool)
+    // Whoever is interrupted looks at it no more.
+    this.taken.catch(() => {})
+  }
+
+  async #take(pool: PostgresPool): Promise<Lease> {
+    const client = await pool.connect()
+    const lease: Lease = { client, isBroken: false }
+    if (this.#isOver) {
+      client.release()
+      return lease
+    }
+    this.#lease = lease
+    // Without a listener the process would end by it.
+    client.on("error", this.#hear)
+    return lease
+  }
+
+  readonly #hear = () => {
+    if (this.#lease !== undefined) this.#lease.isBroken = true
+  }
+
+  end(): void {
+    this.#isOver = true
+    if (this.#lease === undefined) return
+    const { client, isBroken } = this.#lease
+    client.release(isBroken)
+    client.off("error", this.#hear)
+  }
+}
 
 const connectionOf = (taken: Lease): SqlConnection.Connection => {
   const query = (text: string, values: ReadonlyArray<unknown>, rowMode?: "array") =>
-    Effect.uninterruptible(
-      Effect.tryPromise({
-        try: () =>
-          taken.client.query({
-            text,
-            values: [...values],
-            ...(rowMode === undefined ? {} : { rowMode })
-          }),
-        catch: (cause) => {
-          if (stateOf(cause) === undefined) taken.isBroken = true
-          return sqlError(cause)
-        }
-      })
+    Effect.tryPromise({
+      try: () =>
+        taken.client.query({
+          text,
+          values: [...values],
+          ...(rowMode === undefined ? {} : { rowMode })
+        }),
+      catch: (cause) => {
+        if (endsConnection(cause)) taken.isBroken = true
+        return sqlError(cause)
+      }
+    }).pipe(
+      // It cannot be taken back: its connection is closed, with the transaction it may be in.
+      Effect.onInterrupt(() =>
+        Effect.sync(() => {
+          taken.isBroken = true
+        })
+      )
     )
   const execute: SqlConnection.Connection["execute"] = (text, values, transform) =>
     Effect.map(query(text, values), ({ rows }) => {
@@ -113,10 +140,18 @@ const connectionOf = (taken: Lease): SqlConnection.Connection => {
   }
 }
 
-// A server that answers says so in five characters; anything else is the connection.
+// What a server says has a state of five characters; anything else is the connection.
 const stateOf = (cause: unknown): string | undefined => {
   const code: unknown = typeof cause === "object" && cause !== null && Reflect.get(cause, "code")
-  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  // EPIPE and its like have five too, and no digit.
+  return typeof code === "string" && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+// A server that ends a session says why, and then closes it: it must not be given back before that.
+const endsConnection = (cause: unknown): boolean => {
+  const state = stateOf(cause)
+  if (state === undefined || /^(08|57P|25P03)/.test(state)) return true
+  return /^(FATAL|PANIC)$/.test(String(Reflect.get(Object(cause), "severity")))
 }
 
 const sqlError = (cause: unknown): SqlError.SqlError => {
@@ -160,7 +195,11 @@ const configOf = (client: object, options: object): PgClient.PgClientConfig => {
       : { ...(host === undefined ? {} : { host }), port: at }),
     ...(database === undefined ? {} : { database }),
     ...(username === undefined ? {} : { username }),
-    ...(typeof ssl === "boolean" || (typeof ssl === "object" && ssl !== null) ? { ssl } : {}),
+    ...(typeof ssl === "boolean" ? { ssl } : {}),
+    // The driver hides the key from whoever copies the settings.
+    ...(typeof ssl === "object" && ssl !== null
+      ? { ssl: { ...ssl, ...("key" in ssl ? { key: String(ssl.key) } : {}) } }
+      : {}),
     ...passwordOf(Reflect.get(options, "password"), text("password"))
   }
 }
@@ -171,7 +210,16 @@ const passwordOf = (
   known: string | undefined
 ): Pick<PgClient.PgClientConfig, "password"> => {
   if (typeof given === "function") {
-    return { password: Effect.promise(async () => Redacted.make(String(await given()))) }
+    return {
+      password: Effect.promise(async () => {
+        try {
+          return Redacted.make(String(await given()))
+        } catch {
+          // What it says may hold what must not be logged.
+          throw new Error("The pool's function for the password failed.")
+        }
+      })
+    }
   }
   return known === undefined ? {} : { password: Redacted.make(known) }
 }
