@@ -30,6 +30,7 @@ export default defineConfig({
       project("effect-cancellation-redis", "packages/redis"),
       project("effect-cancellation-http", "packages/http"),
       project("effect-cancellation-chat", "packages/chat"),
+      project("effect-cancellation-unique", "packages/unique"),
       project("effect-cancellation-promise", "packages/promise", [postgres]),
       project("effect-cancellation-demo", "packages/demo", [postgres]),
       project("scripts", "scripts")

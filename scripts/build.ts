@@ -4,7 +4,7 @@ import fs from "node:fs"
 import path from "node:path"
 import { root } from "./run-tests.ts"
 
-const published = ["cancellation", "testing", "sql", "redis", "http", "chat", "promise"]
+const published = ["cancellation", "testing", "sql", "redis", "http", "chat", "unique", "promise"]
 
 for (const folder of published) {
   // what was compiled from a source that is gone must not be published

@@ -30,6 +30,7 @@ const checks: ReadonlyArray<Check> = [
       [tsc, "-p", "packages/redis"],
       [tsc, "-p", "packages/http"],
       [tsc, "-p", "packages/chat"],
+      [tsc, "-p", "packages/unique"],
       [tsc, "-p", "packages/promise"],
       [tsc, "-p", "packages/demo"],
       [tsc, "-p", "scripts"]

@@ -120,6 +120,38 @@ export class MessageQuery extends Schema.Class<MessageQuery>("effect-cancellatio
 }) {}
 
 /**
+ * What a store of texts can do. What it is asked beyond that fails with the reason `Unsupported`,
+ * or is left out where that is said.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ContentSupports {
+  /** A message has the id that `create` is given. Otherwise the store names it: take the one answered. */
+  readonly ids: boolean
+  /** Whose messages it makes. */
+  readonly roles: ReadonlyArray<MessageRole>
+  /** It keeps the writer, and refuses others. Otherwise a writer is left out. */
+  readonly writers: boolean
+  /** `reopen`. */
+  readonly reopen: boolean
+  /** A `null` for `references` or `debugInfo` is kept; otherwise it is refused as `UnstorableText`. */
+  readonly nulls: boolean
+  /** `stoppedStreamingAt` and `completedAt` are by the store's clock, and not by this process's. */
+  readonly clock: boolean
+}
+
+/** A store of texts that can do everything. @category models @since 0.1.0 */
+export const fullContentSupport: ContentSupports = {
+  ids: true,
+  roles: MessageRole.literals,
+  writers: true,
+  reopen: true,
+  nulls: true,
+  clock: true
+}
+
+/**
  * The texts of messages.
  *
  * @category services
@@ -128,12 +160,18 @@ export class MessageQuery extends Schema.Class<MessageQuery>("effect-cancellatio
 export class MessageContent extends Context.Service<
   MessageContent,
   {
+    /** What this store can do. */
+    readonly supports: ContentSupports
+
     /** Finds messages, oldest first; none is no error. */
     readonly find: (
       query: MessageQuery
     ) => Effect.Effect<ReadonlyArray<Message>, MessageContentError>
 
-    /** Makes a message; one that exists is left as it is: `MessageExists`. */
+    /**
+     * Makes a message and answers it, under the id given or one that the store gives it, as
+     * `supports.ids` says; one that exists is left as it is: `MessageExists`.
+     */
     readonly create: (message: NewMessage) => Effect.Effect<Message, MessageContentError>
 
     /**
@@ -203,6 +241,7 @@ const makeMemoryContent = (): MessageContent["Service"] => {
   }
 
   return {
+    supports: fullContentSupport,
     find: (query) =>
       Effect.sync(() => Array.from(messages.values()).filter((message) => isFound(query, message))),
     create: (message) => Effect.flatMap(Clock.currentTimeMillis, (now) => create(message, now)),

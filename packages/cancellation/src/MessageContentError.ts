@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { Unsupported } from "./MessageStoreError.ts"
 
 /**
  * The store of texts did not answer. Worth trying again.
@@ -109,7 +110,8 @@ export class MessageContentError extends Schema.TaggedError<MessageContentError>
     MessageExists,
     AlreadyCompleted,
     NotTheWriter,
-    UnstorableText
+    UnstorableText,
+    Unsupported
   ])
 }) {
   override get message(): string {

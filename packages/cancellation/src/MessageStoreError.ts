@@ -63,10 +63,15 @@ export class RunNotFound extends Schema.TaggedError<RunNotFound>("effect-cancell
  */
 export class Unsupported extends Schema.TaggedError<Unsupported>("effect-cancellation/Unsupported")(
   "Unsupported",
-  { operation: Schema.String }
+  {
+    operation: Schema.String,
+    /** What stands in the way, if the store says so. */
+    why: Schema.optionalKey(Schema.String)
+  }
 ) {
   override get message(): string {
-    return `This store does not support ${this.operation}; look at its \`supports\` first.`
+    const why = this.why === undefined ? "" : `: ${this.why}`
+    return `This store does not support ${this.operation}${why}; look at its \`supports\` first.`
   }
 }
 
@@ -87,13 +92,15 @@ export class MessageStoreError extends Schema.TaggedError<MessageStoreError>(
 }
 
 /**
- * The error of a store that was asked for what it does not support.
+ * The error of a store that was asked for what it does not support, and why it does not.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const unsupported = (operation: string): MessageStoreError =>
-  new MessageStoreError({ reason: new Unsupported({ operation }) })
+export const unsupported = (operation: string, why?: string): MessageStoreError =>
+  new MessageStoreError({
+    reason: new Unsupported({ operation, ...(why === undefined ? {} : { why }) })
+  })
 
 /**
  * The error of a store that did not do what it was asked, with what it said.

@@ -217,7 +217,8 @@ const make = Effect.fnUntraced(function* (
       // A stop may have come while the store took its time.
       yield* refuseStopped
       const made = yield* segments.next(messageId, fields)
-      yield* watcher.retarget(messageId)
+      // The store may have named it otherwise.
+      yield* watcher.retarget(made.ref.messageId)
       return made
     },
     // A message that was made and is not watched could not be stopped.

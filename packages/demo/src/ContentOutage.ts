@@ -29,6 +29,7 @@ export const layer: Layer.Layer<MessageContent, never, MessageContent> = Layer.e
       )
 
     return MessageContent.of({
+      supports: content.supports,
       find: (query) => watched("find", content.find(query)),
       create: (message) => watched("create", content.create(message)),
       modify: (change) => watched("modify", content.modify(change))

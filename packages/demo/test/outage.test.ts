@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing"
 import {
   ChatId,
   ContentUnavailable,
+  fullContentSupport,
   MessageContent,
   MessageContentError,
   MessageQuery
@@ -18,7 +19,9 @@ const query = MessageQuery.make({ chatId: ChatId.make("chat") })
 
 /** A store of texts that answers as the test says at the time. */
 const storeOf = (find: Effect.Effect<[], MessageContentError>) =>
-  ContentOutage.layer.pipe(Layer.provide(Layer.mock(MessageContent)({ find: () => find })))
+  ContentOutage.layer.pipe(
+    Layer.provide(Layer.mock(MessageContent)({ supports: fullContentSupport, find: () => find }))
+  )
 
 it.effect("a store that does not answer is waited for no longer than five seconds", () =>
   Effect.gen(function* () {

@@ -11,6 +11,7 @@ import type * as Schema from "effect/Schema"
 import {
   AlreadyCompleted,
   ContentUnavailable,
+  fullContentSupport,
   type MessageChange,
   MessageContent,
   MessageContentError,
@@ -170,6 +171,7 @@ const make = Effect.gen(function* () {
   })
 
   return MessageContent.of({
+    supports: fullContentSupport,
     find: (query) => run("find", transactions.read(find(query))),
     create: (message) => run("create", transactions.write(create(message))),
     modify: (change) => run("modify", modify(change))

@@ -2,6 +2,7 @@
  * The one feed of a process: looks at the store for all watched runs together, at every tick, after
  * a hint and at the start of runs, and hands what it finds to the runs meant.
  */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -126,12 +127,21 @@ export const makeFeed = (options: {
       }
     }
     const failed = new Set<Segment>()
+    const unreached: Array<Segment> = []
+    let cause: Cause.Cause<MessageStoreError> | undefined
     for (const { error, run } of look.failures) {
       for (const segment of keys.has(runKey(run)) ? watchedUnder(runKey(run)) : []) {
         failed.add(segment)
-        yield* outage.malformed(segment, error)
+        if (error.reason._tag !== "StoreUnavailable") {
+          yield* outage.malformed(segment, error)
+          continue
+        }
+        // A store of many parts, of which some did not answer.
+        unreached.push(segment)
+        cause ??= Cause.fail(error)
       }
     }
+    if (cause !== undefined) yield* outage.failed(unreached, cause)
     // A look that finds no row of a run whose start has not arrived says nothing of its stops.
     const gone = new Set(store.supports.runs ? look.gone.map(runKey) : [])
     yield* outage.reached(

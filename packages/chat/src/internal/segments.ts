@@ -190,20 +190,21 @@ export const makeSegments = (options: {
       const made = NewMessage.make({ ref, role: "assistant", writer, ...storable(fields) })
       const call = Effect.onExit(content.create(made), () =>
         // Given up, it may be done when nobody is left to complete it.
-        isOver
+        isOver && content.supports.ids
           ? Effect.ignore(content.modify(MessageChange.make({ ref, writer, setCompletedAt: true })))
           : Effect.void
       )
       return within(writeTimeout, "create", call).pipe(
-        Effect.tap(() =>
+        Effect.tap((message) =>
           Effect.sync(() => {
-            current = open(ref, fieldsOf(fields), false)
+            current = open(message.ref, fieldsOf(fields), false)
           })
         ),
         Effect.onError((cause) =>
           Effect.sync(() => {
-            // It may be there, and then somebody must complete it.
-            if (!isRefusal(cause) && !segments.has(messageId)) open(ref, fieldsOf(fields), true)
+            // It may be there, and then somebody must complete it: who does not know its id cannot.
+            if (isRefusal(cause) || !content.supports.ids || segments.has(messageId)) return
+            open(ref, fieldsOf(fields), true)
           })
         )
       )

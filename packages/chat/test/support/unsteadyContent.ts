@@ -120,6 +120,7 @@ const make = Effect.gen(function* () {
   }
 
   const unsteady = MessageContent.of({
+    supports: content.supports,
     find: content.find,
     create: (message) =>
       Effect.suspend(() => {
