@@ -63,7 +63,10 @@ export interface PostgresOptions {
  * own. Who listens has a connection of its own, and beside a pool a second, to try whether it works.
  *
  * A pool needs its own `pool.on("error", …)`, as `pg` wants it: without one, an idle connection that
- * breaks ends the process. Throws a `TypeError` where there is no URL. A database that is away is tried again and again.
+ * breaks ends the process. What its function for the password fails with is told in no error and in no
+ * line, since it may hold the password: it is for that function to say.
+ *
+ * Throws a `TypeError` where there is no URL. A database that is away is tried again and again.
  *
  * ```ts
  * import { createStops } from "effect-cancellation-promise"

@@ -76,7 +76,7 @@ class Borrowing {
   }
 
   async #take(pool: PostgresPool): Promise<Lease> {
-    const client = await pool.connect()
+    const client = await connected(pool)
     const lease: Lease = { client, isBroken: false }
     if (this.#isOver) {
       client.release()
@@ -100,6 +100,41 @@ class Borrowing {
     client.off("error", this.#hear)
   }
 }
+
+const connected = async (pool: PostgresPool): Promise<PostgresPoolClient> => {
+  try {
+    return await pool.connect()
+  } catch (cause) {
+    throw stateOf(cause) === undefined ? plainly(cause, pool) : cause
+  }
+}
+
+// What is no server's may hold the password: Node's of a URL that cannot be read has all of it as
+// `input`, and the pool's function for the password may say anything. So the words and the code are
+// kept, and of such a pool the words only where they are Node's of a socket, or the driver's.
+const plainly = (cause: unknown, { options }: PostgresPool): Error => {
+  const told = cause instanceof Error ? cause : new Error(String(cause))
+  const code: unknown = Reflect.get(told, "code")
+  const isSaid =
+    typeof Reflect.get(options, "password") !== "function" ||
+    typeof Reflect.get(told, "syscall") === "string" ||
+    driverWords.has(told.message)
+  const words = isSaid ? told.message : passwordUnknown
+  return Object.assign(new Error(words), typeof code === "string" ? { code } : {})
+}
+
+const driverWords: ReadonlySet<string> = new Set([
+  "timeout exceeded when trying to connect",
+  "timeout expired",
+  "Connection terminated",
+  "Connection terminated due to connection timeout",
+  "Connection terminated unexpectedly",
+  "The server does not support SSL connections",
+  "Cannot use a pool after calling end on the pool"
+])
+
+const passwordUnknown =
+  "The pool gave no connection: perhaps its function for the password failed, so why is not told."
 
 const connectionOf = (taken: Lease): SqlConnection.Connection => {
   const query = (text: string, values: ReadonlyArray<unknown>, rowMode?: "array") =>
