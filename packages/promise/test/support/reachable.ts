@@ -13,7 +13,10 @@ export const reachableText = (root: unknown): string => {
     if (typeof value === "string") texts.push(value)
     if ((typeof value !== "object" && typeof value !== "function") || value === null) continue
     texts.push(inspect(value, { depth: 10, showHidden: true }), textOf(value))
-    if (ArrayBuffer.isView(value)) continue
+    if (ArrayBuffer.isView(value)) {
+      texts.push(new TextDecoder().decode(value))
+      continue
+    }
     if (value instanceof Map || value instanceof Set) waiting.push(...Array.from(value.entries()))
     for (const key of Reflect.ownKeys(value)) {
       waiting.push(typeof key === "symbol" ? key.description : key, propertyOf(value, key))
