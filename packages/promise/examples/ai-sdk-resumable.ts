@@ -37,26 +37,32 @@ export const POST = async (request: Request): Promise<Response> => {
   const messageId = trigger === "regenerate-message" && asked ? asked : generateId()
   const run = await stops.watch({ chatId: id, messageId })
   chats.set(id, { messages, activeRunId: run.runId })
-  // Not `request.signal`: the page may leave, and come back to the answer.
-  const result = streamText({
-    model: "openai/gpt-5-mini",
-    messages: prompt,
-    abortSignal: run.signal
-  })
-  return result.toUIMessageStreamResponse({
-    originalMessages: messages,
-    generateMessageId: () => messageId,
-    consumeSseStream: async ({ stream }) => {
-      // Nobody awaits this: without Redis there is an answer, which a reload loses.
-      await streams.createNewResumableStream(run.runId, () => quiet(stream)).catch(() => {})
-    },
-    // Also after a stop, and then with what came until then.
-    onEnd: async ({ messages: whole, outcome }) => {
-      // A later turn may have begun; its messages are the newer ones.
-      if (chats.get(id)?.activeRunId === run.runId) chats.set(id, { messages: whole })
-      await run.close(outcome.status === "failed" ? "failed" : "completed")
-    }
-  })
+  try {
+    // Not `request.signal`: the page may leave, and come back to the answer.
+    const result = streamText({
+      model: "openai/gpt-5-mini",
+      messages: prompt,
+      abortSignal: run.signal
+    })
+    return result.toUIMessageStreamResponse({
+      originalMessages: messages,
+      generateMessageId: () => messageId,
+      consumeSseStream: async ({ stream }) => {
+        // Nobody awaits this: without Redis there is an answer, which a reload loses.
+        await streams.createNewResumableStream(run.runId, () => quiet(stream)).catch(() => {})
+      },
+      // Also after a stop, and then with what came until then.
+      onEnd: async ({ messages: whole, outcome }) => {
+        // A later turn may have begun; its messages are the newer ones.
+        if (chats.get(id)?.activeRunId === run.runId) chats.set(id, { messages: whole })
+        await run.close(outcome.status === "failed" ? "failed" : "completed")
+      }
+    })
+  } catch (error) {
+    // There is no stream whose end would close it.
+    await run.close("failed")
+    throw error
+  }
 }
 
 /** `resumable-stream` handles no error of its source: for it, a stream that broke is over. */

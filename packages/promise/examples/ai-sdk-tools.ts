@@ -1,12 +1,5 @@
 // AI SDK with tools: Stop ends the tool under way, no step follows, and what came until then is saved.
-import {
-  convertToModelMessages,
-  generateId,
-  isStepCount,
-  streamText,
-  tool,
-  type UIMessage
-} from "ai"
+import { convertToModelMessages, isStepCount, streamText, tool, type UIMessage } from "ai"
 import { createStops } from "effect-cancellation-promise"
 import { z } from "zod"
 
@@ -40,7 +33,8 @@ export const POST = async (request: Request): Promise<Response> => {
       abortSignal: run.signal
     }).toUIMessageStreamResponse({
       originalMessages: messages,
-      generateMessageId: generateId,
+      // The id of the receipts, so that a page can show a stop at its message.
+      generateMessageId: () => run.messageId,
       // Also after a stop.
       onEnd: ({ messages: whole }) => void chats.set(id, whole)
     })

@@ -94,6 +94,8 @@ export interface Stops extends AsyncDisposable {
    * Watches a run that ends with the body of the response it answers with: done, broken, or left by
    * whoever read it. The body is not cut at a stop: it is for whoever writes it, by the run's signal,
    * to end it. Where that takes longer than `gracePeriod`, it is cut.
+   *
+   * A chat that a page can resume needs `watch` and `close` instead: its work outlives the response.
    */
   readonly respond: (
     message: NewMessage,

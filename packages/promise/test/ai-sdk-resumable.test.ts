@@ -1,4 +1,5 @@
 // Resumable streams of the AI SDK: what stops an answer, and what does not.
+import { customProvider } from "ai"
 import { afterAll, describe, expect, test, vi } from "vitest"
 import { redisAnswers } from "./support/aiSdkRedis.ts"
 import { modelsFrom, openPage, serveRoutes, textOf } from "./support/aiSdk.ts"
@@ -150,5 +151,23 @@ describe.skipIf(!(await redisAnswers()))("resumable streams", async () => {
     await expect.poll(() => receipts(id)).toMatchObject([{ ended: { outcome: "failed" } }])
     expect(savedText(id)).toBe("one ")
     expect(chats.get(id)?.activeRunId).toBe(undefined)
+  })
+
+  test("an answer that cannot begin is a failed run, and a reload finds none", async () => {
+    globalThis.AI_SDK_DEFAULT_PROVIDER = customProvider({ languageModels: {} })
+    const { watch } = stops
+    using watching = vi.spyOn(stops, "watch")
+    watching.mockImplementation(async (...asked) => {
+      const run = await watch(...asked)
+      // A run that is over before it is stored leaves nothing there.
+      await run.check()
+      return run
+    })
+    const id = freshId()
+    const body = JSON.stringify({ id, messages: [] })
+    const answer = POST(new Request("http://localhost", { method: "POST", body }))
+    await expect(answer).rejects.toThrow("No such languageModel")
+    expect(await receipts(id)).toMatchObject([{ ended: { outcome: "failed" } }])
+    expect((await GET(new Request(`http://localhost/api/chat/${id}/stream`))).status).toBe(204)
   })
 })

@@ -70,6 +70,9 @@ test("a stop among the words keeps and saves them", async () => {
   await sent
   expect(await the(model).over).toBe(true)
   await expect.poll(() => outcomes("words")).toEqual([["ended", "stopped"]])
+  const [receipt] = await stops.receipts({ chatId: "words" })
+  expect(page.chat.messages.at(-1)?.id).toBe(receipt?.messageId)
+  expect(chats.get("words")?.at(-1)?.id).toBe(receipt?.messageId)
   expect(page.text()).toMatch(/^w0 w1 w2 w3 /)
   expect(saved("words")).toBe(page.text())
 })
