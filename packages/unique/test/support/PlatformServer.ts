@@ -97,15 +97,16 @@ export const startPlatform = (
       }
     }
 
-    const reply = async ({ request, signal, answer, breakOff }: Arrival) => {
+    const reply = async ({ request, signal, taken, answer, breakOff }: Arrival) => {
       const trouble = firstOf(rules, request)
-      if (trouble === "hang") return
       const own = trouble === undefined || trouble === "loseAnswer"
       const { status, headers, body } = own
         ? asJson(replyOf(api, request, platform.errorShape))
-        : trouble === "reset"
+        : typeof trouble === "string"
           ? nothing
           : trouble
+      taken()
+      if (trouble === "hang") return
       const { latency } = platform
       const milliseconds = typeof latency === "number" ? latency : latency(request)
       if (milliseconds > 0) {

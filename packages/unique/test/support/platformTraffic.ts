@@ -28,7 +28,10 @@ export interface PlatformRequest {
 export interface Watched {
   /** All of them, in the order of their arrival. */
   readonly requests: ReadonlyArray<PlatformRequest>
-  /** Waits for a request, or for its answer, that matches; an earlier one counts. */
+  /**
+   * Waits for a request, or for its answer, that matches; an earlier one counts. What the request
+   * changes has changed by then.
+   */
   readonly received: (
     predicate: (request: PlatformRequest) => boolean
   ) => Effect.Effect<PlatformRequest>
@@ -43,6 +46,8 @@ export interface Arrival {
   readonly request: PlatformRequest
   /** Aborts when it is over. */
   readonly signal: AbortSignal
+  /** Says that it has done what it was to do; who waits for it hears of it now. */
+  readonly taken: () => void
   readonly answer: (
     status: number,
     headers: Readonly<Record<string, string>>,
@@ -122,10 +127,10 @@ export const watchTraffic = (server: Server): Traffic => {
       over: Deferred.await(over)
     }
     requests.push(request)
-    tell(request)
     return {
       request,
       signal: left.signal,
+      taken: () => tell(request),
       answer: (status, headers, body) => {
         response.statusCode = status
         for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
