@@ -208,4 +208,48 @@ describe("defineStore with flags", () => {
       reason: "notFound"
     })
   })
+  test("says once that no row fits, however often it looks", async () => {
+    let looks = 0
+    const said: Array<string> = []
+    await using stops = createStops({
+      ...quiet,
+      log: (entry) => void said.push(entry.message),
+      store: defineStore({
+        findFlags: async () => {
+          looks++
+          return [{ chatId: "c", messageId: "other", userAbortedAt: new Date() }]
+        }
+      })
+    })
+    await using run = await stops.watch(place)
+    await expect.poll(() => looks).toBeGreaterThan(4)
+    expect(said.filter((words) => words.includes("no row answered"))).toHaveLength(1)
+    expect(run.stopped).toBe(false)
+  })
+
+  test("a row that names no message is no reason to call one deleted, in its own look alone", async () => {
+    let looks = 0
+    const here = { ...place, userAbortedAt: null }
+    let rows: Array<FlagRow> = [here]
+    await using stops = createStops({
+      ...quiet,
+      store: defineStore({
+        findFlags: async () => {
+          looks++
+          return rows
+        }
+      })
+    })
+    await using run = await stops.watch(place)
+    const manyLooks = async () => {
+      const before = looks
+      await expect.poll(() => looks).toBeGreaterThan(before + 3)
+    }
+    await manyLooks()
+    rows = [{ ...here, chatId: "" }]
+    await manyLooks()
+    expect(run.stopped).toBe(false)
+    rows = []
+    await expect.poll(() => run.event?.reason).toBe("deleted")
+  })
 })

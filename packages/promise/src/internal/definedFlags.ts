@@ -1,6 +1,7 @@
 /**
  * A store made of a program's own functions, which know a flag on messages and no runs.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import {
@@ -11,6 +12,7 @@ import {
   type StopReceipt as Receipt,
   StopReceipt,
   type StopTarget,
+  type Supports,
   unavailable,
   unsupported
 } from "effect-cancellation"
@@ -27,20 +29,16 @@ import {
 } from "./definedRows.ts"
 import { runIdOf } from "./ids.ts"
 
-export const definedFlags = (definition: FlagStoreDefinition): Layer.Layer<MessageStore> =>
+export const definedFlags = (
+  definition: FlagStoreDefinition,
+  supports: Supports
+): Layer.Layer<MessageStore> =>
   Layer.effect(
     MessageStore,
-    Effect.succeed(
+    Effect.map(MessageStore, (lookup) =>
       MessageStore.of({
-        supports: {
-          runs: false,
-          stops: definition.setFlags !== undefined,
-          find: false,
-          leases: false,
-          erasure: false,
-          hints: false
-        },
-        stopRequests: (runs) => look(definition, runs),
+        supports,
+        stopRequests: (runs) => look(lookup, runs),
         requestStop: (target) =>
           definition.setFlags === undefined
             ? Effect.fail(unsupported("requestStop"))
@@ -53,32 +51,41 @@ export const definedFlags = (definition: FlagStoreDefinition): Layer.Layer<Messa
         forget: () => Effect.fail(unsupported("forget"))
       })
     )
-  )
+  ).pipe(Layer.provide(lookupOf(definition)))
 
-/** What the core's own store of a lookup answers, of the rows that name a message. */
-const look = Effect.fnUntraced(function* (
-  definition: FlagStoreDefinition,
-  runs: ReadonlyArray<Run>
-) {
-  let nameless = 0
-  const lookup = MessageStore.fromLookup((refs) =>
-    Effect.gen(function* () {
+/** How many rows of a look name no message. */
+const Nameless = Context.Reference<{ count: number }>("effect-cancellation-promise/Nameless", {
+  defaultValue: () => ({ count: 0 })
+})
+
+/** The core's own store of a lookup, of the rows that name a message. */
+const lookupOf = (definition: FlagStoreDefinition): Layer.Layer<MessageStore> =>
+  MessageStore.fromLookup(
+    Effect.fnUntraced(function* (refs) {
+      const nameless = yield* Nameless
       const answer = yield* ask("findFlags", () => definition.findFlags(refs.map(storedMessage)))
       const rows = yield* rowsOf("findFlags", answer)
       return rows.flatMap((row) => {
         const ref = refOfRow(row)
         if (ref !== undefined && isRow(row)) return [{ ref, userAbortedAt: row["userAbortedAt"] }]
-        nameless++
+        nameless.count++
         return []
       })
     })
   )
-  const answer = yield* Effect.flatMap(MessageStore, (store) => store.stopRequests(runs)).pipe(
-    Effect.provide(lookup),
+
+const look = Effect.fnUntraced(function* (
+  lookup: MessageStore["Service"],
+  runs: ReadonlyArray<Run>
+) {
+  // Looks may overlap.
+  const nameless = { count: 0 }
+  const answer = yield* lookup.stopRequests(runs).pipe(
+    Effect.provideService(Nameless, nameless),
     // The lookup's own error says it already.
     Effect.mapError(inner)
   )
-  if (nameless === 0) return answer
+  if (nameless.count === 0) return answer
   // A row whose ids cannot be read may be this message's: that is no reason to call it deleted.
   const failures = answer.gone.map((run) => ({
     run,

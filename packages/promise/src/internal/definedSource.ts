@@ -29,10 +29,18 @@ export const definedSource = (definition: StoreDefinition | FlagStoreDefinition)
   check(definition)
   if ("findFlags" in definition) {
     const stops = definition.setFlags !== undefined
+    const supports = {
+      runs: false,
+      stops,
+      find: false,
+      leases: false,
+      erasure: false,
+      hints: false
+    }
     return {
       name: "defineStore",
-      supports: { runs: false, stops, find: false, leases: false, erasure: false, hints: false },
-      load: async () => (await import("./definedFlags.ts")).definedFlags(definition)
+      supports,
+      load: async () => (await import("./definedFlags.ts")).definedFlags(definition, supports)
     }
   }
   const supports = {

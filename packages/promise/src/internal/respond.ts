@@ -2,17 +2,16 @@
  * A run that ends with the body of a response.
  */
 import type { Run } from "../Run.ts"
+import type { Thrown } from "./thrown.ts"
 import type { WatchedRun } from "./watchedRun.ts"
 import { within } from "./within.ts"
-
-type Failed = { readonly thrown: unknown }
 
 export const respond = async (
   { run, works }: WatchedRun,
   handler: (run: Run) => PromiseLike<Response> | Response
 ): Promise<Response> => {
-  let tellOver: (error?: Failed) => void = () => {}
-  const over = new Promise<Failed | undefined>((resolve) => {
+  let tellOver: (error?: Thrown) => void = () => {}
+  const over = new Promise<Thrown | undefined>((resolve) => {
     tellOver = resolve
   })
   let hasBegun = false

@@ -5,6 +5,7 @@
  */
 import type { Source, StreamOptions, StreamWork } from "../Run.ts"
 import { ignoring, isReadable, type OpenSource, openSource } from "./openSource.ts"
+import type { Thrown } from "./thrown.ts"
 import type { Works } from "./works.ts"
 
 type Given<A> = Source<A> | ((signal: AbortSignal) => Source<A> | PromiseLike<Source<A>>)
@@ -24,10 +25,6 @@ export const makeStream = (works: Works): StreamWork => {
 }
 
 type Result<A> = IteratorResult<A, undefined>
-
-interface Thrown {
-  readonly thrown: unknown
-}
 
 interface Waiter<A> {
   readonly resolve: (result: Result<A>) => void
