@@ -3,13 +3,12 @@
  *
  * @since 0.1.0
  */
-import { layer as provide } from "@effect/vitest"
+import { describe, layer as provide } from "@effect/vitest"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import type { MessageContent } from "effect-cancellation"
-import { changing } from "./internal/contentContract/changing.ts"
-import { making } from "./internal/contentContract/making.ts"
-import { places } from "./internal/contentContract/places.ts"
+import { type ContentSupports, fullContentSupport, MessageContent } from "effect-cancellation"
+import { contentTests } from "./internal/contentContract/tests.ts"
 
 /**
  * What the suite can be told.
@@ -18,6 +17,12 @@ import { places } from "./internal/contentContract/places.ts"
  * @since 0.1.0
  */
 export interface ContentContractOptions {
+  /**
+   * What the store does not support: `{ writers: false }`. Everything by default. A store that says
+   * otherwise in its own `supports` fails, and `roles` must have the assistant, whose messages the
+   * suite makes.
+   */
+  readonly supports?: Partial<ContentSupports>
   /** How long a single test may take; 20 seconds by default. */
   readonly timeout?: Duration.Input
 }
@@ -42,14 +47,20 @@ export const suite = <E>(
   content: Layer.Layer<MessageContent, E>,
   options: ContentContractOptions = {}
 ): void => {
+  const supports: ContentSupports = { ...fullContentSupport, ...options.supports }
   const timeout = Duration.toMillis(Duration.fromInputUnsafe(options.timeout ?? "20 seconds"))
   // Named: without a name the layer would close before the suites nested in it have run.
   provide(content, { excludeTestServices: true, timeout: "30 seconds" })(
     `MessageContent contract: ${name}`,
     (it) => {
-      making({ it, timeout })
-      changing({ it, timeout })
-      places({ it, timeout })
+      for (const { tests, title } of contentTests(name, supports)) {
+        // oxlint-disable-next-line vitest/valid-title -- it is a string, as its type says
+        describe(title, () => {
+          for (const { body, title } of tests) {
+            it.effect(title, () => Effect.flatMap(MessageContent, body), { timeout })
+          }
+        })
+      }
     }
   )
 }

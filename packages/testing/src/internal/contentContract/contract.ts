@@ -1,12 +1,13 @@
 /**
  * What the tests of the contract of texts share.
  */
-import type { Vitest } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import {
   ChatId,
   CompanyId,
+  type ContentSupports,
   type Message,
   MessageChange,
   type MessageContent,
@@ -22,10 +23,38 @@ import {
 
 export type Content = MessageContent["Service"]
 
-export interface ContentContract {
-  readonly it: Vitest.MethodsNonLive<MessageContent>
-  /** For one test, in milliseconds. */
-  readonly timeout: number
+/** What a store of texts can do or not do; its roles are more than two. */
+export type Feature = Exclude<keyof ContentSupports, "roles">
+
+/** A test of one store, whoever runs it. */
+export interface ContentTest {
+  readonly title: string
+  readonly body: (content: Content) => Effect.Effect<void, MessageContentError>
+}
+
+export interface ContentTests {
+  readonly title: string
+  readonly tests: ReadonlyArray<ContentTest>
+}
+
+/** Adds a test, if the store supports what it needs. */
+type AddTest = (
+  needs: ReadonlyArray<Feature>,
+  title: ContentTest["title"],
+  body: ContentTest["body"]
+) => void
+
+/** The tests of one group, for a store that supports this. */
+export const group = (
+  title: string,
+  supports: ContentSupports,
+  register: (test: AddTest) => void
+): ContentTests => {
+  const tests: Array<ContentTest> = []
+  register((needs, title, body) => {
+    if (needs.every((need) => supports[need])) tests.push({ title, body })
+  })
+  return { title, tests }
 }
 
 export const freshId = (): string => crypto.randomUUID()
@@ -45,12 +74,20 @@ export const freshWriter = (): RunId => RunId.make(freshId())
 export const nextRef = (ref: MessageRef): MessageRef =>
   MessageRef.make({ ...ref, messageId: MessageId.make(freshId()) })
 
+/**
+ * Makes a message where it is said, and answers it: only its own `ref` names it, as a store may give
+ * it an id of its own.
+ */
 export const made = (
   content: Content,
   ref: MessageRef,
   more?: Partial<Omit<NewMessage, "ref">>
 ): Effect.Effect<Message, MessageContentError> =>
-  content.create(NewMessage.make({ ref, role: "assistant", ...more }))
+  Effect.map(content.create(NewMessage.make({ ref, role: "assistant", ...more })), (message) => {
+    const { messageId } = content.supports.ids ? ref : message.ref
+    assert.strictEqual(messageKey(message.ref), messageKey(MessageRef.make({ ...ref, messageId })))
+    return message
+  })
 
 export const changed = (
   content: Content,
@@ -78,11 +115,20 @@ export const chatOf = ({ messageId: _messageId, ...chat }: MessageRef): MessageQ
 /** Everything of a message that can be compared, whichever way the store wrote a default tenant. */
 export const standing = ({ ref, ...message }: Message) => ({ ...message, ref: messageKey(ref) })
 
+/** The time at which something was set, by the store's clock if it is to be. */
+export const assertSetAt = (
+  supports: ContentSupports,
+  time: number | undefined,
+  storeTime: number
+): void => {
+  if (supports.clock) assert.strictEqual(time, storeTime)
+  else assert.isTrue(Number.isFinite(time))
+}
+
 /** Waits until whatever is written next has a later time than a message was updated at. */
 export const clockTicks = Effect.fnUntraced(function* (content: Content, { updatedAt }: Message) {
-  const probe = freshRef()
-  yield* made(content, probe)
-  yield* changed(content, probe, { text: "tick" }).pipe(
+  const probe = yield* made(content, freshRef())
+  yield* changed(content, probe.ref, { text: "tick" }).pipe(
     Effect.repeat({
       schedule: Schedule.spaced("5 millis"),
       until: (message) => message.updatedAt > updatedAt
