@@ -362,7 +362,10 @@ describe("Stop", () => {
       const pressed = platform.pressStop(chatId)
       assert.strictEqual(pressed.id, second.id)
       assert.match(pressed.at, iso)
-      assert.deepStrictEqual(platform.pressStop(chatId), pressed)
+      const earlier = "2026-01-02T03:04:05.678Z"
+      platform.patchState(second.id, { userAbortedAt: earlier })
+      assert.deepStrictEqual(platform.pressStop(chatId), { id: second.id, at: earlier })
+      platform.patchState(second.id, { userAbortedAt: pressed.at })
       const list = yield* ask(platform, `/messages?chatId=${chatId}`)
       const aborted = list
         .json()
@@ -387,11 +390,13 @@ describe("Stop", () => {
         platform.patchState(id, { userAbortedAt })
         assert.strictEqual((yield* ask(platform, path)).json().userAbortedAt, userAbortedAt)
       }
+      assert.match(platform.pressStop(chatId).at, iso)
       platform.patchState(id, { userAbortedAt: undefined, id: 1, chatId: null })
       const wire = (yield* ask(platform, path)).json()
       assert.notProperty(wire, "userAbortedAt")
       assert.deepStrictEqual([wire.id, wire.chatId], [1, null])
-      assert.deepStrictEqual(platform.pressStop(chatId), platform.stopMessage(id))
+      assert.notProperty(platform.message(id), "userAbortedAt")
+      assert.strictEqual(platform.pressStop(chatId).id, id)
     })
   )
 
@@ -443,6 +448,11 @@ describe("troubles", () => {
       assert.strictEqual((yield* asked(ada)).headers.get("retry-after"), date)
       platform.rateLimit("company_1", { requests: 0, perMillis: 1, retryAfter: undefined })
       assert.isNull((yield* asked(ada)).headers.get("retry-after"))
+
+      // Of a time that is over as soon as it began.
+      platform.rateLimit("company_1", { requests: 1, perMillis: 0, retryAfter: undefined })
+      assert.strictEqual(yield* statusOf(asked(ada)), 200)
+      assert.strictEqual(yield* statusOf(asked(ada)), 200)
     })
   )
 

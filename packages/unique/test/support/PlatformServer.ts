@@ -15,12 +15,8 @@ import {
 } from "./platformTraffic.ts"
 import { makeWebhook, type Webhook } from "./platformWebhook.ts"
 
-export type { ChatEvent, Delivery } from "./platformWebhook.ts"
-export type { Message, NewMessage, Owner, PressedStop } from "./platformMessages.ts"
-export type { Ending, PlatformRequest } from "./platformTraffic.ts"
-
 /** What becomes of a request instead of its usual answer. */
-export type Trouble =
+type Trouble =
   /** No answer. */
   | "hang"
   /** The connection is reset. */
@@ -34,14 +30,14 @@ export type Trouble =
     }
 
 /** Decides by the request; undefined leaves it to the next rule, or to the API. */
-export type Rule = (request: PlatformRequest) => Trouble | undefined
+type Rule = (request: PlatformRequest) => Trouble | undefined
 
 /** How an error is put: an object, a string beside the message, or without `error`. */
-export type ErrorShape = "nested" | "flat" | "absent"
+type ErrorShape = "nested" | "flat" | "absent"
 
 type Latency = number | ((request: PlatformRequest) => number)
 
-export interface RateLimit {
+interface RateLimit {
   readonly requests: number
   readonly perMillis: number
   /** Seconds, an HTTP date, or no header. */

@@ -32,7 +32,7 @@ export interface Api {
   readonly show: (messageId: string, text: string) => void
 }
 
-export const apiVersion = "2023-12-06"
+const apiVersion = "2023-12-06"
 
 /** Why a request was refused. */
 export class Refusal extends Error {

@@ -30,10 +30,10 @@ export interface Message {
 }
 
 /** What must be said of a message, and what may be. */
-export type NewMessage = Owner & Pick<Message, "chatId"> & Partial<Omit<Message, "object">>
+type NewMessage = Owner & Pick<Message, "chatId"> & Partial<Omit<Message, "object">>
 
 /** A Stop as it was recorded. */
-export interface PressedStop {
+interface PressedStop {
   readonly id: string
   readonly at: string
 }

@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 
 /** How a request ended: with its answer, by its client, or broken off by the server. */
-export type Ending = "answered" | "left" | "broken"
+type Ending = "answered" | "left" | "broken"
 
 /** A request and how it went so far. */
 export interface PlatformRequest {

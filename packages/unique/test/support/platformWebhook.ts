@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { type MessageStore, newId, type Owner } from "./platformMessages.ts"
 
 /** The event that a user's message becomes for the agent that was chosen. */
-export interface ChatEvent extends Owner {
+interface ChatEvent extends Owner {
   readonly id: string
   readonly event: "unique.chat.external-module.chosen"
   /** Unix seconds, as text. */
@@ -27,7 +27,7 @@ export interface ChatEvent extends Owner {
   }
 }
 
-export interface Delivery {
+interface Delivery {
   readonly secret: string
   /** Unix seconds, or what to send instead; now unless told, null leaves the header out. */
   readonly createdAt?: number | string | null
