@@ -8,7 +8,7 @@ import {
   fullContentSupport,
   Message,
   MessageContent,
-  type MessageId,
+  MessageId,
   MessageNotFound,
   MessageRef,
   MessageRole,
@@ -152,6 +152,30 @@ describe("The suite of a store of texts", () => {
     )
   }
 
+  it.live("fails a store that answers other ids than it is given, and takes both", () =>
+    Effect.gen(function* () {
+      const idOf = (messageId: MessageId) => MessageId.make(messageId.replace(/^its-/, ""))
+      const refOf = (ref: MessageRef) => MessageRef.make({ ...ref, messageId: idOf(ref.messageId) })
+      const answered = (message: Message) => {
+        const messageId = MessageId.make(`its-${message.ref.messageId}`)
+        return Message.make({ ...message, ref: MessageRef.make({ ...message.ref, messageId }) })
+      }
+      const { failed } = yield* verdict(fullContentSupport, (memory) => ({
+        ...memory,
+        find: ({ messageId, ...chat }) =>
+          Effect.map(
+            memory.find(messageId === undefined ? chat : { ...chat, messageId: idOf(messageId) }),
+            (messages) => messages.map(answered)
+          ),
+        create: (message) =>
+          Effect.map(memory.create({ ...message, ref: refOf(message.ref) }), answered),
+        modify: (change) =>
+          Effect.map(memory.modify({ ...change, ref: refOf(change.ref) }), answered)
+      }))
+      assert.include(failed, "makes a message of the assistant and answers what find finds")
+    })
+  )
+
   it.live("prints what is left out, and nothing of a store that can do everything", () =>
     Effect.gen(function* () {
       const { printed } = yield* verdict(least, (memory) => lesserContent(memory, least))
@@ -225,6 +249,18 @@ const breaches: Readonly<
         )
     })
   },
+  "keeps the writer of a change": {
+    fails: heldWithout.writers,
+    spoil: (store) => ({
+      modify: (change) =>
+        Effect.map(store.modify(change), (changed) =>
+          Message.make({
+            ...changed,
+            ...(change.writer === undefined ? {} : { writer: change.writer })
+          })
+        )
+    })
+  },
   "refuses to reopen for another reason": {
     fails: heldWithout.reopen,
     spoil: (store) => ({
@@ -290,7 +326,7 @@ const breaches: Readonly<
       create: (message) =>
         message.role === "assistant"
           ? store.create(message)
-          : Effect.andThen(memory.create(message), store.create(message))
+          : Effect.andThen(Effect.ignore(memory.create(message)), store.create(message))
     })
   },
   "sets no time of the end": {
