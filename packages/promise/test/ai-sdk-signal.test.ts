@@ -91,6 +91,23 @@ test("a time-out of one's own is no stop, though the SDK ends as if done", async
   expect(await outcomes(stops)).toEqual(["interrupted"])
 })
 
+test("nor is it one of a response, whose body ends by it as if done", async () => {
+  await using server = await serveProvider(openaiFormat, (call) => silent(openaiFormat, call))
+  await using stops = quiet()
+  const response = await stops.respond(chat, async (run) => {
+    await run.check()
+    const signal = AbortSignal.any([run.signal, AbortSignal.timeout(100)])
+    return begin(server.url, signal).toUIMessageStreamResponse()
+  })
+  const body = await response.text()
+  expect(body).toContain("one ")
+  expect(body).toContain('"type":"abort"')
+  expect(await the(server).over).toBe(true)
+  await expect
+    .poll(() => stops.receipts(chat))
+    .toMatchObject([{ phase: "none", ended: { outcome: "completed" } }])
+})
+
 test("a stop that is known asks for nothing", async () => {
   await using server = await serveProvider(openaiFormat, (call) => endless(openaiFormat, call))
   await using stops = quiet()

@@ -4,7 +4,13 @@ import { postgres } from "effect-cancellation-promise/postgres"
 import { MessageStoreContract } from "effect-cancellation-testing"
 import pg from "pg"
 import { untilAborted } from "./laws.fixture.ts"
-import { newDatabase, underTest, untilHintsArrive } from "./support/databases.ts"
+import {
+  newDatabase,
+  underTest,
+  untilHintsArrive,
+  untilStopTaken,
+  untilStored
+} from "./support/databases.ts"
 
 const closing: Array<() => Promise<unknown>> = []
 const over = (end: () => Promise<unknown>) => {
@@ -14,8 +20,8 @@ afterAll(async () => {
   for (const end of closing.toReversed()) await end()
 })
 
-const newPool = async () => {
-  const pool = new pg.Pool({ connectionString: await newDatabase(over), max: 8 })
+const newPool = async (url?: string) => {
+  const pool = new pg.Pool({ connectionString: url ?? (await newDatabase(over)), max: 8 })
   // As a program has it: the database is dropped under what is idle.
   pool.on("error", () => {})
   over(() => pool.end())
@@ -44,8 +50,7 @@ describe("a stop reaches another process by push", () => {
     await untilHintsArrive(runs, stops)
     await using run = await runs.watch(message)
     const result = run.run(untilAborted, { whenStopped: "stopped" })
-    // What is asked before its start is stored is found with the start.
-    while ((await runs.receipts(message)).length === 0);
+    await untilStored(runs, run)
     await stops.stop(message, { requestedBy: "ada" })
     expect(await result).toBe("stopped")
     expect(run.event).toMatchObject({ detectedBy: "hint", requestedBy: "ada", reason: "user" })
@@ -58,6 +63,13 @@ describe("a stop reaches another process by push", () => {
   test("from a URL to a URL", async () => {
     const url = await newDatabase(over)
     await hearing(postgres(url), postgres(url))
+  })
+
+  test("from a pool to a URL, and from a URL to a pool", async () => {
+    const url = await newDatabase(over)
+    await hearing(postgres(url), postgres(await newPool(url)))
+    const other = await newDatabase(over)
+    await hearing(postgres(await newPool(other)), postgres(other))
   })
 
   test("from a pool to a pool, which stays the program's own", async () => {
@@ -157,16 +169,14 @@ test("a broken connection of the pool is not used again, and ends no process", a
   const pool = await newPool()
   await using stops = createStops({ ...far, store: postgres(pool) })
   const run = await stops.watch({ chatId: "chat" })
-  while ((await stops.receipts({ chatId: "chat" })).length === 0);
+  await untilStored(stops, run)
   const other = new pg.Client({ connectionString: pool.options.connectionString })
   await other.connect()
   await other.query(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
   )
   await other.end()
-  let receipts = await stops.stop({ chatId: "chat" }).catch(() => [])
-  while (receipts.length === 0) receipts = await stops.stop({ chatId: "chat" }).catch(() => [])
-  expect(receipts).toMatchObject([{ chatId: "chat" }])
+  await untilStopTaken(stops, { chatId: "chat" })
   expect(await run.check()).toBe(true)
   await run.close()
 })

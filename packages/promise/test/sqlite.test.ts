@@ -1,14 +1,19 @@
 import { afterAll, expect, test } from "vitest"
 import fs from "node:fs/promises"
 import path from "node:path"
-import timers from "node:timers/promises"
 import * as Redacted from "effect/Redacted"
 import { createStops } from "effect-cancellation-promise"
 import { redis } from "effect-cancellation-promise/redis"
 import { sqlite } from "effect-cancellation-promise/sqlite"
 import { MessageStoreContract } from "effect-cancellation-testing"
 import { untilAborted } from "./laws.fixture.ts"
-import { newFile, underTest, untilHintsArrive } from "./support/databases.ts"
+import {
+  newFile,
+  underTest,
+  untilHintsArrive,
+  untilStopTaken,
+  untilStored
+} from "./support/databases.ts"
 import * as Redis from "../../redis/test/support/Redis.ts"
 
 const closing: Array<() => Promise<unknown>> = []
@@ -48,7 +53,7 @@ test("a stop in one process of a file ends work in another at once, with Redis a
   await untilHintsArrive(runs, stops)
   await using run = await runs.watch(message)
   const result = run.run(untilAborted, { whenStopped: "stopped" })
-  while ((await runs.receipts(message)).length === 0) await timers.setImmediate()
+  await untilStored(runs, run)
   await stops.stop(message)
   expect(await result).toBe("stopped")
   expect(run.event?.detectedBy).toBe("hint")
@@ -65,14 +70,7 @@ test("a file whose folder comes later: work begins, and is stopped then", async 
     reason: "unavailable"
   })
   await fs.mkdir(folder)
-  let stored = false
-  while (!stored) {
-    await timers.setImmediate()
-    stored = await stops.stop(message).then(
-      () => true,
-      () => false
-    )
-  }
+  await untilStopTaken(stops, message)
   expect(await result).toBe("stopped")
 })
 

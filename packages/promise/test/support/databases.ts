@@ -4,12 +4,12 @@ import fs from "node:fs/promises"
 import os from "node:os"
 import path from "node:path"
 import timers from "node:timers/promises"
-import { inject } from "vitest"
+import { expect, inject } from "vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { MessageStore } from "effect-cancellation"
-import type { Stops, StopStore } from "effect-cancellation-promise"
+import type { ChatRef, Run, Stops, StopStore } from "effect-cancellation-promise"
 import pg from "pg"
 import { storeSourceOf } from "../../src/internal/source.ts"
 
@@ -40,15 +40,31 @@ export const newFile = async (over: (end: () => Promise<unknown>) => void): Prom
   return path.join(folder, "stops.sqlite")
 }
 
+/** Waits until the start of a run is stored: a stop asked before would be found with the start. */
+export const untilStored = async (stops: Stops, run: Run): Promise<void> => {
+  await expect.poll(() => stops.receipts(run), patient).toMatchObject([{ runId: run.runId }])
+}
+
+/** Asks for a stop until the database takes it, which may have been away or broken. */
+export const untilStopTaken = async (stops: Stops, message: ChatRef): Promise<void> => {
+  const ask = async () => {
+    try {
+      return await stops.stop(message)
+    } catch (error) {
+      expect(error).toMatchObject({ name: "StoreError", reason: "unavailable" })
+      return []
+    }
+  }
+  await expect.poll(ask, patient).toMatchObject([{ chatId: message.chatId }])
+}
+
+const patient = { timeout: 15_000, interval: 10 }
+
 /** Waits until a stop asked of the one is heard by the other, however long their connections take. */
 export const untilHintsArrive = async (runs: Stops, stops: Stops): Promise<void> => {
   for (;;) {
     await using first = await runs.watch({ chatId: "first" })
-    const isStored = async () =>
-      (await runs.receipts({ chatId: "first" })).some(
-        (receipt) => "runId" in receipt && receipt.runId === first.runId
-      )
-    while (!(await isStored())) await timers.setImmediate()
+    await untilStored(runs, first)
     const heard = new Promise<boolean>((resolve) => {
       first.onStop(() => resolve(true))
     })
