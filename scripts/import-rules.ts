@@ -50,7 +50,10 @@ export const rules: Readonly<Record<string, PackageRule>> = {
     ]
   },
   chat: { name: "effect-cancellation-chat", mayImport: ["effect", "effect/ai", core] },
-  unique: { name: "effect-cancellation-unique", mayImport: ["effect", "effect/http", core] },
+  unique: {
+    name: "effect-cancellation-unique",
+    mayImport: ["effect", "effect/ByteSize", "effect/http", core]
+  },
   promise: {
     name: "effect-cancellation-promise",
     // what is not the core's or stable is in modules that are loaded at the first use

@@ -174,7 +174,7 @@ const isIndex = (value: unknown): boolean => Number.isInteger(value) && Number(v
 const content = {
   text: isString,
   references: Array.isArray,
-  debugInfo: isObject,
+  debugInfo: (value: unknown) => value !== undefined,
   completedAt: isTimestamp,
   segmentKind: isString
 }

@@ -16,8 +16,8 @@ export interface Message {
   readonly role: "SYSTEM" | "USER" | "ASSISTANT"
   readonly text: string
   readonly originalText: string | null
-  readonly references: ReadonlyArray<unknown>
-  readonly debugInfo: Readonly<Record<string, unknown>> | null
+  readonly references: ReadonlyArray<unknown> | null
+  readonly debugInfo: unknown
   readonly segmentKind?: string
   readonly responseTurnId?: string
   readonly segmentIndex?: number
@@ -131,7 +131,7 @@ export const makeMessages = (now: () => number): MessageStore => {
         role: "ASSISTANT",
         text: "",
         originalText: null,
-        references: [],
+        references: null,
         debugInfo: null,
         createdAt,
         updatedAt: createdAt,

@@ -35,7 +35,8 @@ export const making = (supports: ContentSupports) =>
           const { createdAt, ref: _ref, updatedAt, ...rest } = standing(message)
           const kept = supports.writers ? { writer } : {}
           assert.deepStrictEqual(rest, { role, ...fields, ...kept })
-          assert.strictEqual(updatedAt, createdAt)
+          // A store that is told the times may take more than one step.
+          if (supports.clock) assert.strictEqual(updatedAt, createdAt)
           const messages = yield* found(content, message.ref)
           assert.deepStrictEqual(messages.map(standing), [standing(message)])
         })
