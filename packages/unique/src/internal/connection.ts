@@ -12,6 +12,7 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { UniqueError, UniqueErrorReason } from "../UniqueError.ts"
+import { withoutEcho } from "./echo.ts"
 import { makePauses } from "./pauses.ts"
 import { companyOf, type Place, userOf } from "./place.ts"
 import { oddAnswer, refusalOf, troubleOf } from "./trouble.ts"
@@ -83,7 +84,8 @@ export const makeConnection = (options: {
     request: HttpClientRequest.HttpClientRequest,
     answerOf: (
       response: HttpClientResponse.HttpClientResponse
-    ) => Effect.Effect<A, UniqueError | HttpClientError.HttpClientError>
+    ) => Effect.Effect<A, UniqueError | HttpClientError.HttpClientError>,
+    sent: Fields = {}
   ) =>
     Effect.gen(function* () {
       const headers = yield* headersOf(place)
@@ -105,7 +107,7 @@ export const makeConnection = (options: {
       return yield* answerOf(response)
     }).pipe(
       Effect.scoped,
-      Effect.mapError((error) => withoutSecrets(troubleOf(error))),
+      Effect.mapError((error) => withoutSecrets(withoutEcho(troubleOf(error), sent))),
       // The client's own spans hold the request with all its headers.
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.withSpan(
@@ -161,7 +163,8 @@ export const makeConnection = (options: {
           HttpClientRequest.patch(message(messageId)).pipe(
             HttpClientRequest.bodyJsonUnsafe({ chatId: place.chatId, ...fields })
           ),
-          jsonOf
+          jsonOf,
+          fields
         ),
         ({ value }) => value
       ),
@@ -174,7 +177,8 @@ export const makeConnection = (options: {
           HttpClientRequest.post("/messages").pipe(
             HttpClientRequest.bodyJsonUnsafe({ chatId: place.chatId, ...fields })
           ),
-          jsonOf
+          jsonOf,
+          fields
         ),
         ({ value }) => value
       ),
