@@ -10,7 +10,7 @@ import { type Place, refOf } from "./place.ts"
 import { oddAnswer } from "./trouble.ts"
 import { isAssistant, millisOf, SegmentPlace, WireMessage, wrongFields } from "./wire.ts"
 
-/** Reads a message; one of another id than expected is no answer. */
+/** Reads a message; one of another chat, or of another id than expected, is no answer. */
 export const messageOf = Effect.fnUntraced(function* (
   place: Place,
   value: unknown,
@@ -21,6 +21,9 @@ export const messageOf = Effect.fnUntraced(function* (
   )
   if (expectedId !== undefined && wire.id !== expectedId) {
     return yield* oddAnswer(200, `it is message ${wire.id} instead of ${expectedId}`)
+  }
+  if (typeof wire.chatId === "string" && wire.chatId !== place.chatId) {
+    return yield* oddAnswer(200, `message ${wire.id} is said to be of another chat`)
   }
   const ref = yield* Effect.mapError(refOf(place, wire.id), ({ message }) =>
     oddAnswer(200, message)

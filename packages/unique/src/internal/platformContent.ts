@@ -66,9 +66,8 @@ export const makePlatformContent = (options: {
   const { connection, inTurn, scope, writeTimeout } = options
   const oneAtATime = makeKeyedPermits(1)
 
-  const call = <A>(operation: string, place: Place, work: Effect.Effect<A, Failure>) =>
-    inTurn(place)(work).pipe(
-      inTime(writeTimeout),
+  const call = <A>(operation: string, work: Effect.Effect<A, Failure>) =>
+    inTime(writeTimeout)(work).pipe(
       Effect.catchTag("UniqueError", (cause) =>
         refuse(new ContentUnavailable({ operation, cause }))
       )
@@ -117,10 +116,11 @@ export const makePlatformContent = (options: {
     return Object.keys(fields).length === 0 ? message : yield* patch(ref, fields)
   })
 
-  const change = (change: MessageChange) =>
-    oneAtATime(`${placeKey(change.ref)}\0${change.ref.messageId}`)(
-      call("modify", change.ref, modify(change))
-    )
+  const change = (change: MessageChange) => {
+    const { ref } = change
+    const alone = oneAtATime(`${placeKey(ref)}\0${ref.messageId}`)
+    return call("modify", alone(inTurn(ref)(modify(change))))
+  }
 
   const segmentOf = (place: Place, { messageId }: Turn) =>
     messageId === undefined
@@ -130,11 +130,13 @@ export const makePlatformContent = (options: {
   const make = Effect.fnUntraced(function* (
     turn: Turn,
     assistantId: string,
-    message: NewMessage
+    message: NewMessage,
+    asked: () => void
   ): Effect.fn.Return<Message, Failure> {
     const { ref } = message
     const fields = newFields(message, timeOf(yield* Clock.currentTimeMillis))
     const segment = yield* segmentOf(ref, turn)
+    asked()
     const made = yield* connection.create(ref, { assistantId, ...fields.first, ...segment }).pipe(
       Effect.flatMap((value) => messageOf(ref, value)),
       Effect.catchTag("UniqueError", (error) => refused(ref, error))
@@ -159,13 +161,20 @@ export const makePlatformContent = (options: {
         if (message.role !== "assistant") return yield* refuse(notOurs(message.role))
         if (assistantId === undefined) return yield* refuse(ofNobody)
         yield* storable(message)
+        let isAsked = false
+        const making = make(turn, assistantId, message, () => {
+          isAsked = true
+        })
         // A fiber of its own: cut short, nobody would know under which name it was made.
-        const fiber = yield* call("create", message.ref, make(turn, assistantId, message)).pipe(
+        const fiber = yield* call("create", inTurn(message.ref)(making)).pipe(
           Effect.interruptible,
           Effect.forkIn(scope, { startImmediately: true })
         )
         return yield* Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
-          Fiber.join(fiber).pipe(Effect.flatMap(leave), Effect.ignore, Effect.forkIn(scope))
+          // Not asked for yet, it need not be made at all.
+          isAsked
+            ? Fiber.join(fiber).pipe(Effect.flatMap(leave), Effect.ignore, Effect.forkIn(scope))
+            : Fiber.interrupt(fiber)
         )
       })
     )
@@ -173,7 +182,7 @@ export const makePlatformContent = (options: {
   return (turn) =>
     MessageContent.of({
       supports,
-      find: (query) => call("find", query, find(query)),
+      find: (query) => call("find", inTurn(query)(find(query))),
       create: (message) => create(turn, message),
       modify: change
     })
@@ -209,7 +218,10 @@ const storable = ({ debugInfo, ref, references }: NewMessage | MessageChange) =>
 const refused = ({ messageId }: MessageRef, error: UniqueError): Effect.Effect<never, Failure> => {
   const { _tag } = error.reason
   if (_tag === "NotFound") return refuse(new MessageNotFound({ messageId }))
-  return _tag === "InvalidRequest" && error.status !== undefined
+  return _tag === "InvalidRequest" && error.status !== undefined && ofTheText.has(error.status)
     ? refuse(new UnstorableText({ messageId, detail: error.detail }))
     : Effect.fail(error)
 }
+
+// What else is refused, such as a request that took too long, may be taken the next time.
+const ofTheText = new Set([400, 413, 422])
