@@ -36,7 +36,7 @@ export const UniqueChatPayload = Schema.Struct({
   assistantId: Schema.NonEmptyString,
   configuration: maybe(Schema.Json),
   userMessage: Schema.Struct({
-    id: Schema.NonEmptyString,
+    id: MessageId,
     text: maybe(Schema.String),
     originalText: maybe(Schema.String),
     createdAt: maybe(Schema.String),
@@ -101,7 +101,8 @@ export class UniqueChatEvent extends Schema.Class<UniqueChatEvent>(
    *
    * The time is not part of what is signed: who has recorded a request can send it again with another
    * time. The event has the same `runId` then. Fails with {@link UniqueWebhookError}, which never
-   * holds the body.
+   * holds the body. A secret that is empty, or a `maxBytes` that is no number above zero, is a defect:
+   * `InvalidSetting`.
    */
   static readonly fromWebhook = Effect.fn("UniqueChatEvent.fromWebhook")(function* (
     request: Request | HttpServerRequest.HttpServerRequest,
@@ -147,13 +148,16 @@ const eventOf = Effect.fnUntraced(function* (
   if (event !== UniqueChatEvent.fields.event.literal) {
     return yield* new UniqueWebhookError({
       reason: "OtherEvent",
-      detail: `Not an event that starts an agent, but ${JSON.stringify(event.slice(0, 100))}`
+      detail: `Not an event that starts an agent, but ${isName.test(event) ? event : "of another kind"}`
     })
   }
   return yield* Effect.mapError(decodeEvent(text), (error) =>
     malformed(`these fields are missing or wrong: ${wrongFields(error)}`)
   )
 })
+
+// What else it may be does not belong into a log.
+const isName = /^[\w.-]{1,100}$/
 
 const decodeKind = Schema.decodeEffect(
   Schema.fromJsonString(Schema.Struct({ event: Schema.String }))

@@ -10,12 +10,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as HttpClient from "effect/http/HttpClient"
 import {
   type ChatId,
   type CompanyId,
   MessageContent,
+  MessageId,
   MessageStore,
   Setting,
   type UserId
@@ -26,9 +28,9 @@ import { makeKeyedPermits } from "./internal/keyedPermits.ts"
 import { companyOf, type Place, placeKey } from "./internal/place.ts"
 import { makePlatformContent } from "./internal/platformContent.ts"
 import { makePlatformStore } from "./internal/platformStore.ts"
-import { baseUrlOf, secretOf } from "./internal/settings.ts"
+import { baseUrlOf, idOf, secretOf } from "./internal/settings.ts"
 import { makeSharedReads } from "./internal/sharedReads.ts"
-import type { UniqueError } from "./UniqueError.ts"
+import { UniqueError, UniqueErrorReason } from "./UniqueError.ts"
 
 /**
  * How the platform is used, besides who asks. A value that cannot work kills the layer with
@@ -155,7 +157,7 @@ const environment = Config.all({
 })
 
 const make = Effect.fnUntraced(function* (options: UniquePlatformOptions) {
-  const { assistantId } = options
+  const assistantId = yield* idOf("assistantId", options.assistantId)
   const concurrency = yield* Setting.count("concurrency", options.concurrency ?? 64)
   const connection = makeConnection({
     client: yield* HttpClient.HttpClient,
@@ -191,10 +193,24 @@ const make = Effect.fnUntraced(function* (options: UniquePlatformOptions) {
     Context.add(UniquePlatform, {
       contentOf,
       interruptTurn: ({ userMessageId, ...place }) =>
-        inTime(writeTimeout)(writesInTurn(place)(connection.interruptTurn(place, userMessageId)))
+        isMessageId(userMessageId)
+          ? inTime(writeTimeout)(
+              writesInTurn(place)(connection.interruptTurn(place, userMessageId))
+            )
+          : Effect.suspend(() => Effect.fail(noSuchId()))
     })
   )
 })
+
+// In a URL it would name something else, or nothing at all.
+const isMessageId = (id: string) => isId(id) && id !== "." && id !== ".."
+const isId = Schema.is(MessageId)
+
+const noSuchId = () =>
+  new UniqueError({
+    reason: UniqueErrorReason.cases.InvalidRequest.make({}),
+    detail: "Not asked: userMessageId is no id that a message can have"
+  })
 
 /** So many calls at a time in all, and a quarter of them for each company. */
 const makeTurns = (concurrency: number) => {

@@ -41,6 +41,23 @@ export const secretOf = (
       )
 }
 
+/** A secret of any characters: it is not sent anywhere. */
+export const textSecretOf = (
+  option: string,
+  secret: Redacted.Redacted
+): Effect.Effect<Redacted.Redacted> => {
+  const text = Redacted.isRedacted(secret) ? unquoted(Redacted.value(secret)) : ""
+  return text === ""
+    ? invalid(option, "empty, or no Redacted", "a Redacted of the secret")
+    : Effect.succeed(Redacted.make(text))
+}
+
+/** An id that the platform takes as it is. */
+export const idOf = (option: string, id: string | undefined): Effect.Effect<string | undefined> =>
+  id === undefined || id.trim() !== ""
+    ? Effect.succeed(id)
+    : invalid(option, "empty", "an id, or left out")
+
 const unquoted = (text: string): string =>
   text
     .trim()
