@@ -329,6 +329,18 @@ const breaches: Readonly<
           : Effect.andThen(Effect.ignore(memory.create(message)), store.create(message))
     })
   },
+  "says of a new message that it was updated before it was created": {
+    fails: "makes a message of the assistant and answers what find finds",
+    spoil: (store) => {
+      const later = (message: Message) =>
+        Message.make({ ...message, createdAt: message.createdAt + 3_600_000 })
+      return {
+        find: (query) => Effect.map(store.find(query), (messages) => messages.map(later)),
+        create: (message) => Effect.map(store.create(message), later),
+        modify: (change) => Effect.map(store.modify(change), later)
+      }
+    }
+  },
   "sets no time of the end": {
     fails: "refuses every change after completion",
     spoil: (store) => ({

@@ -37,6 +37,7 @@ export const making = (supports: ContentSupports) =>
           assert.deepStrictEqual(rest, { role, ...fields, ...kept })
           // A store that is told the times may take more than one step.
           if (supports.clock) assert.strictEqual(updatedAt, createdAt)
+          else assert.isAtLeast(updatedAt, createdAt)
           const messages = yield* found(content, message.ref)
           assert.deepStrictEqual(messages.map(standing), [standing(message)])
         })
