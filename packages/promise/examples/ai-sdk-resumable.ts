@@ -53,9 +53,12 @@ export const POST = async (request: Request): Promise<Response> => {
       },
       // Also after a stop, and then with what came until then.
       onEnd: async ({ messages: whole, outcome }) => {
-        // A later turn may have begun; its messages are the newer ones.
-        if (chats.get(id)?.activeRunId === run.runId) chats.set(id, { messages: whole })
-        await run.close(outcome.status === "failed" ? "failed" : "completed")
+        try {
+          // A later turn may have begun; its messages are the newer ones.
+          if (chats.get(id)?.activeRunId === run.runId) chats.set(id, { messages: whole })
+        } finally {
+          await run.close(outcome.status === "failed" ? "failed" : "completed")
+        }
       }
     })
   } catch (error) {
@@ -65,7 +68,10 @@ export const POST = async (request: Request): Promise<Response> => {
   }
 }
 
-/** `resumable-stream` handles no error of its source: for it, a stream that broke is over. */
+/**
+ * `resumable-stream` handles no error of its source, such as what `onEnd` fails with: for it, a stream
+ * that broke is over.
+ */
 const quiet = (stream: ReadableStream<string>): ReadableStream<string> => {
   const reader = stream.getReader()
   return new ReadableStream({

@@ -1,7 +1,7 @@
 // Resumable streams of the AI SDK: what stops an answer, and what does not.
 import { customProvider } from "ai"
 import { afterAll, describe, expect, test, vi } from "vitest"
-import { redisAnswers } from "./support/aiSdkRedis.ts"
+import { readOnlyRedis, redisAnswers } from "./support/aiSdkRedis.ts"
 import { modelsFrom, openPage, serveRoutes, textOf } from "./support/aiSdk.ts"
 import { openaiFormat } from "./support/openaiFormat.ts"
 import { endless, noUnhandledRejection, the } from "./support/providers.ts"
@@ -169,5 +169,63 @@ describe.skipIf(!(await redisAnswers()))("resumable streams", async () => {
     await expect(answer).rejects.toThrow("No such languageModel")
     expect(await receipts(id)).toMatchObject([{ ended: { outcome: "failed" } }])
     expect((await GET(new Request(`http://localhost/api/chat/${id}/stream`))).status).toBe(204)
+  })
+  test("an answer that cannot be saved is over all the same, for its run and for a reload", async () => {
+    await using served = await serve(() => whole)
+    const id = freshId()
+    using saving = vi.spyOn(chats, "set")
+    saving.mockImplementationOnce((...entry) => Map.prototype.set.apply(chats, entry))
+    saving.mockImplementationOnce(() => {
+      throw new Error("no disk")
+    })
+    const page = openPage(served.routes.url, id)
+    await page.chat.sendMessage({ text: "hello" })
+    expect(page.text()).toBe("whole")
+    expect(saving).toHaveBeenCalledTimes(2)
+    expect(served.routes.errors).toMatchObject([{ message: "no disk" }])
+    await expect.poll(() => receipts(id)).toMatchObject([{ ended: { outcome: "completed" } }])
+    const reload = () => GET(new Request(`http://localhost/api/chat/${id}/stream`))
+    await expect.poll(async () => (await reload()).status).toBe(204)
+  })
+
+  test("an answer that a later turn has overtaken is not saved over it", async () => {
+    await using served = await serve()
+    const id = freshId()
+    const before = openPage(served.routes.url, id)
+    const sent = before.chat.sendMessage({ text: "hello" })
+    await before.shows("w3 ")
+    await before.chat.stop()
+    await sent
+    const after = openPage(served.routes.url, id, chats.get(id)?.messages)
+    await after.chat.sendMessage({ text: "and now?" })
+    expect(savedText(id)).toBe("whole")
+    await after.pressStop()
+    await expect
+      .poll(() => receipts(id))
+      .toMatchObject([{ ended: { outcome: "stopped" } }, { ended: { outcome: "completed" } }])
+    expect(savedText(id)).toBe("whole")
+  })
+
+  test("without a Redis that keeps it there is an answer, which a reload loses", async () => {
+    await using redis = await readOnlyRedis()
+    vi.stubEnv("REDIS_URL", redis.url)
+    vi.resetModules()
+    const other = await import("../examples/ai-sdk-resumable.ts")
+    const model = await serveProvider(openaiFormat, () => whole)
+    modelsFrom(model.url)
+    const routes = await serveRoutes({ POST: other.POST })
+    const id = freshId()
+    const page = openPage(routes.url, id)
+    await page.chat.sendMessage({ text: "hello" })
+    expect(page.text()).toBe("whole")
+    await expect
+      .poll(() => other.stops.receipts({ chatId: id }))
+      .toMatchObject([{ ended: { outcome: "completed" } }])
+    expect(other.chats.get(id)?.messages.map(textOf)).toEqual(["hello", "whole"])
+    expect([...page.errors, ...routes.errors]).toEqual([])
+    await routes[Symbol.asyncDispose]()
+    await model[Symbol.asyncDispose]()
+    await other.close()
+    vi.unstubAllEnvs()
   })
 })

@@ -53,6 +53,13 @@ test("a stop ends the tool under way, no step follows, and the next turn is a wh
   expect(page.parts.at(-1)).toBe("finish")
   await expect.poll(() => outcomes("tool")).toContainEqual(["none", "completed"])
   expect(saved("tool")).toBe("Let me look. It is Central.")
+  const texts = chats.get("tool")?.map((message) => `${message.role}: ${textOf(message)}`)
+  expect(texts).toEqual([
+    "user: Where is the nearest station?",
+    "assistant: Let me look. ",
+    "user: Look again.",
+    "assistant: Let me look. It is Central."
+  ])
   expect(model.exchanges.length).toBe(3)
   expect([...model.violations(), ...page.errors, ...routes.errors]).toEqual([])
 })
