@@ -37,24 +37,22 @@ export const identityOf = (place: Place, value: unknown): Identity | string => {
 export const turnsOf = (place: Place, values: ReadonlyArray<unknown>): Turns => {
   const messages = new Map<string, Array<Identity>>()
   const segments = new Map<string, Array<Identity>>()
-  let wrong: string | undefined
+  const wrong: Array<Wrong> = []
   for (const value of values) {
     const message = identityOf(place, value)
     if (typeof message === "string") {
-      wrong ??= message
+      wrong.push({ value, detail: message })
       continue
     }
     put(messages, message.id, message)
-    const { responseTurnId } = message
-    if (typeof responseTurnId === "string" && isAssistant(message)) {
-      put(segments, responseTurnId, message)
-    }
+    const turn = turnOf(message)
+    if (turn !== undefined && isAssistant(message)) put(segments, turn, message)
   }
 
   const judge = (own: ReadonlyArray<Identity>): Finding => {
     const direct = firstStop(own)
     if (direct !== undefined) return { _tag: "Stopped", userAbortedAt: direct, direct: true }
-    const turn = own.flatMap(({ responseTurnId }) => segments.get(responseTurnId ?? "") ?? [])
+    const turn = own.flatMap((message) => segments.get(turnOf(message) ?? "") ?? [])
     const userAbortedAt = firstStop(turn)
     if (userAbortedAt !== undefined) return { _tag: "Stopped", userAbortedAt, direct: false }
     const malformed = [...own, ...turn].find((message) => stopOf(message) === "malformed")
@@ -62,8 +60,10 @@ export const turnsOf = (place: Place, values: ReadonlyArray<unknown>): Turns => 
       const detail = `userAbortedAt of message ${malformed.id} is neither a time nor null`
       return { _tag: "Malformed", detail }
     }
-    // It might be a segment of this turn, and stopped.
-    return wrong === undefined ? { _tag: "Running" } : { _tag: "Malformed", detail: wrong }
+    const unreadable = wrong.find(({ value }) => own.some((message) => mayBeOf(message, value)))
+    return unreadable === undefined
+      ? { _tag: "Running" }
+      : { _tag: "Malformed", detail: unreadable.detail }
   }
 
   return {
@@ -73,6 +73,24 @@ export const turnsOf = (place: Place, values: ReadonlyArray<unknown>): Turns => 
     },
     findingOf: (message) => judge([message])
   }
+}
+
+/** What is listed and cannot be read. */
+interface Wrong {
+  readonly value: unknown
+  readonly detail: string
+}
+
+const turnOf = (value: unknown): string | undefined => {
+  const turn = Predicate.isObject(value) ? value["responseTurnId"] : undefined
+  return typeof turn === "string" && turn !== "" ? turn : undefined
+}
+
+/** It might be this message once more, or a segment of its turn, and stopped. */
+const mayBeOf = (message: Identity, value: unknown): boolean => {
+  if (Predicate.isObject(value) && value["id"] === message.id) return true
+  const turn = turnOf(message)
+  return turn !== undefined && (turnOf(value) ?? turn) === turn
 }
 
 const put = <A>(lists: Map<string, Array<A>>, key: string, value: A): void => {
