@@ -193,6 +193,49 @@ describe("Law 12: A part of the store may fail", () => {
     }).pipe(lab)
   })
 
+  it.effect(
+    "is not over when the last run that it hides has ended: it is one for the next too",
+    () => {
+      const { comeBack, lab, leave } = makeHalves()
+      return Effect.gen(function* () {
+        yield* openMany("right", 1)
+        yield* leave("left")
+        for (const name of ["left-a", "left-b", "left-c"]) {
+          const { close } = yield* openKnown({ name })
+          yield* TestClock.adjust("5 seconds")
+          yield* close()
+          yield* TestClock.adjust("5 seconds")
+        }
+        const { info, warn } = yield* said
+        assert.lengthOf(warn, 1)
+        assert.deepStrictEqual(info, [])
+        yield* comeBack("left")
+        yield* TestClock.adjust("6 minutes")
+        assert.lengthOf(yield* linesAt("Info"), 1)
+      }).pipe(lab)
+    }
+  )
+
+  it.effect("is one too of a run whose row was malformed before it", () => {
+    const { comeBack, lab, leave, malformed } = makeHalves()
+    return Effect.gen(function* () {
+      yield* openMany("left", 1)
+      yield* openMany("right", 1)
+      malformed.add("left-0")
+      yield* TestClock.adjust("4 seconds")
+      yield* leave("left")
+      yield* TestClock.adjust("1 minute")
+      const { info, warn } = yield* said
+      assert.lengthOf(warn, 2)
+      assert.deepStrictEqual(info, [])
+      malformed.clear()
+      yield* comeBack("left")
+      yield* TestClock.adjust("2 seconds")
+      assert.lengthOf(yield* linesAt("Info"), 1)
+      assert.strictEqual(yield* blind, 0)
+    }).pipe(lab)
+  })
+
   it.effect("is no outage of a run that begins in the part that answers", () => {
     const { lab, leave } = makeHalves()
     return Effect.gen(function* () {

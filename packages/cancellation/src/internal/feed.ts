@@ -141,7 +141,7 @@ export const makeFeed = (options: {
         cause ??= Cause.fail(error)
       }
     }
-    if (cause !== undefined) yield* outage.failed(unreached, cause)
+    if (cause !== undefined) yield* outage.failed(unreached, cause, true)
     // A look that finds no row of a run whose start has not arrived says nothing of its stops.
     const gone = new Set(store.supports.runs ? look.gone.map(runKey) : [])
     yield* outage.reached(

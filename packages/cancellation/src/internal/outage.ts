@@ -16,10 +16,11 @@ import { looksPermanent } from "./permanence.ts"
 import { lasting, oneLine, plural, whatFailed } from "./words.ts"
 
 export interface Outage<T> {
-  /** A read reached none of these. */
+  /** A read reached none of these; or a part of the store, in which these are, did not answer it. */
   readonly failed: (
     items: ReadonlyArray<T>,
-    cause: Cause.Cause<MessageStoreError>
+    cause: Cause.Cause<MessageStoreError>,
+    isPart?: boolean
   ) => Effect.Effect<void>
   /** These rows could not be understood; the store itself answers. */
   readonly malformed: (item: T, error: MessageStoreError) => Effect.Effect<void>
@@ -32,6 +33,8 @@ export interface Outage<T> {
 interface Ongoing {
   readonly since: number
   reads: number
+  /** Others are reached meanwhile, which says nothing of the part that is away. */
+  isPart: boolean
   /** A failure that looks permanent has been told, once an outage. */
   isPermanent: boolean
   /** The pauses from here on; the last one over and over. */
@@ -132,14 +135,25 @@ export const makeOutage = <T>(options: {
       ? undefined
       : now - unaskedSince
 
-  const tell = Effect.fnUntraced(function* (cause: Cause.Cause<MessageStoreError>) {
+  const tell = Effect.fnUntraced(function* (
+    cause: Cause.Cause<MessageStoreError>,
+    isPart: boolean
+  ) {
     const now = yield* Clock.currentTimeMillis
     const isPermanent = looksPermanent(cause)
     const unaskedSince = blind.size === 0 ? now : undefined
     const log = isPermanent ? Effect.logError : Effect.logWarning
     const why = whatFailed(cause) + (isPermanent ? `. ${ofPermanent}` : "")
     if (outage === undefined || unaskedFor(outage, now) !== undefined) {
-      outage = { since: now, reads: 1, isPermanent, pauses: [], remindAt: now, unaskedSince }
+      outage = {
+        since: now,
+        reads: 1,
+        isPart,
+        isPermanent,
+        pauses: [],
+        remindAt: now,
+        unaskedSince
+      }
       remind(outage, now, isPermanent ? permanent : passing)
       yield* log(
         `The store cannot be asked for stops; the runs go on, and it is asked again: ${why}`
@@ -147,6 +161,7 @@ export const makeOutage = <T>(options: {
       return yield* Effect.logDebug("Why the store cannot be asked for stops", cause)
     }
     outage.reads++
+    outage.isPart = isPart
     outage.unaskedSince = unaskedSince
     const isNews = isPermanent && !outage.isPermanent
     if (!isNews && now < outage.remindAt) return
@@ -158,10 +173,12 @@ export const makeOutage = <T>(options: {
   })
 
   return {
-    failed: Effect.fnUntraced(function* (items, cause) {
+    failed: Effect.fnUntraced(function* (items, cause, isPart = false) {
       yield* Metric.update(failedReads, 1)
+      // Whether their rows can be understood is not known any more.
+      for (const item of items) malformed.delete(item)
       yield* mark(items)
-      yield* tell(cause)
+      yield* tell(cause, isPart)
     }),
     malformed: Effect.fnUntraced(function* (item, error) {
       const known = malformed.has(item)
@@ -171,12 +188,15 @@ export const makeOutage = <T>(options: {
       yield* Effect.logWarning(`A run's row cannot be understood: ${oneLine(error.message)}`)
     }),
     reached: Effect.fnUntraced(function* (items) {
+      const wasBlind = items.some((item) => blind.has(item))
       yield* clear(items)
       // Over when everybody is reached again: half a store that answers is still an outage.
       if (outage === undefined || blind.size > malformed.size) return
+      const now = yield* Clock.currentTimeMillis
+      // Nor is it over as the last run that knew of it has ended.
+      if (outage.isPart && !wasBlind && unaskedFor(outage, now) === undefined) return
       const ended = outage
       outage = undefined
-      const now = yield* Clock.currentTimeMillis
       const unasked = unaskedFor(ended, now)
       const after = unasked === undefined ? now - ended.since : now - ended.since - unasked
       yield* Effect.logInfo(
