@@ -1,0 +1,35 @@
+/**
+ * The table in the terminal.
+ */
+import { type Bar, isMet, type Part, type PartResult, type Unit } from "./Part.ts"
+import { median, spread } from "./statistics.ts"
+
+export const printPart = ({ about, name }: Part, { bars, figures, notes = [] }: PartResult) => {
+  console.log(`\n${name}  ${about}`)
+  for (const figure of figures) {
+    const value = shown(median(figure.rounds), figure.unit)
+    const range = figure.rounds.length > 1 ? `  ±${Math.round(spread(figure.rounds) * 50)} %` : ""
+    console.log(`  ${figure.name.padEnd(64)} ${value.padStart(12)}${range}`)
+  }
+  for (const bar of bars) console.log(`  ${mark(bar)} ${barLine(bar)}`)
+  for (const note of notes) console.log(`  ${note}`)
+}
+
+export const printSummary = (results: ReadonlyMap<string, PartResult>) => {
+  const bars = Array.from(results.values()).flatMap((result) => result.bars)
+  const missed = bars.filter((bar) => !isMet(bar))
+  console.log(`\n${bars.length - missed.length} of ${bars.length} bars met`)
+}
+
+export const shown = (value: number, unit: Unit): string => {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2
+  const number = unit === "count" ? String(Math.round(value * 100) / 100) : value.toFixed(digits)
+  return unit === "count" ? number : `${number} ${unit}`
+}
+
+const mark = (bar: Bar): string => (isMet(bar) ? "met   " : "MISSED")
+
+const barLine = ({ atLeast, atMost, name, unit, value }: Bar): string =>
+  `${name.padEnd(57)} ${shown(value, unit).padStart(12)}  (${
+    atMost === undefined ? "at least" : "at most"
+  } ${shown(atMost ?? atLeast ?? 0, unit)})`
