@@ -139,7 +139,8 @@ export const makePlatformContent = (options: {
     asked()
     const made = yield* connection.create(ref, { assistantId, ...fields.first, ...segment }).pipe(
       Effect.flatMap((value) => messageOf(ref, value)),
-      Effect.catchTag("UniqueError", (error) => refused(ref, error))
+      // That there is no such chat says nothing of a message.
+      Effect.catchTag("UniqueError", (error) => refusedText(ref, error))
     )
     if (Object.keys(fields.afterwards).length === 0) return made
     return yield* Effect.onError(patch(made.ref, fields.afterwards), () => leave(made))
@@ -215,13 +216,20 @@ const storable = ({ debugInfo, ref, references }: NewMessage | MessageChange) =>
       )
     : Effect.void
 
-const refused = ({ messageId }: MessageRef, error: UniqueError): Effect.Effect<never, Failure> => {
-  const { _tag } = error.reason
-  if (_tag === "NotFound") return refuse(new MessageNotFound({ messageId }))
-  return _tag === "InvalidRequest" && error.status !== undefined && ofTheText.has(error.status)
+const refused = (ref: MessageRef, error: UniqueError): Effect.Effect<never, Failure> =>
+  error.reason._tag === "NotFound"
+    ? refuse(new MessageNotFound({ messageId: ref.messageId }))
+    : refusedText(ref, error)
+
+const refusedText = (
+  { messageId }: MessageRef,
+  error: UniqueError
+): Effect.Effect<never, Failure> =>
+  error.reason._tag === "InvalidRequest" &&
+  error.status !== undefined &&
+  ofTheText.has(error.status)
     ? refuse(new UnstorableText({ messageId, detail: error.detail }))
     : Effect.fail(error)
-}
 
 // What else is refused, such as a request that took too long, may be taken the next time.
 const ofTheText = new Set([400, 413, 422])
