@@ -6,12 +6,13 @@ import path from "node:path"
 import { parseSync } from "oxc-parser"
 
 const root = path.resolve(import.meta.dirname, "..")
-// Inside the demo, which depends on everything that an example may import, but for what shows the
-// clients of the providers: that is inside the package which has them.
+// Inside the demo, which depends on nearly everything that an example may import; what it does not
+// have, as clients of providers, is inside the package that has it.
+const withOwnDependencies = ["packages/promise", "packages/unique"]
 const folderOf = (document: string) =>
   path.join(
     root,
-    document.startsWith("packages/promise/") ? "packages/promise" : "packages/demo",
+    withOwnDependencies.find((folder) => document.startsWith(`${folder}/`)) ?? "packages/demo",
     ".examples"
   )
 
