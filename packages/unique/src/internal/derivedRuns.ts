@@ -4,6 +4,7 @@
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import {
   MalformedRow,
@@ -18,15 +19,8 @@ import {
 } from "effect-cancellation"
 import type { Connection } from "./connection.ts"
 import { type Place, placeKey, refOf } from "./place.ts"
-import {
-  type Identity,
-  isAssistant,
-  isIdentity,
-  millisOf,
-  Progress,
-  stopOf,
-  wrongFields
-} from "./wire.ts"
+import { identityOf } from "./turns.ts"
+import { type Identity, isAssistant, millisOf, Progress, stopOf, wrongFields } from "./wire.ts"
 
 /** Which messages are asked for, of which chats. */
 interface Wanted {
@@ -38,9 +32,21 @@ interface Wanted {
 export const makeFindRuns = (list: Connection["list"]) => {
   const recordsIn = Effect.fnUntraced(function* ({ messageIds, place }: Wanted) {
     const { value } = yield* Effect.mapError(list(place), (error) => unavailable("findRuns", error))
-    const wanted = value
-      .filter(isIdentity)
-      .filter((one) => isAssistant(one) && (messageIds?.includes(one.id) ?? true))
+    const wanted: Array<Identity> = []
+    const missing = new Set(messageIds)
+    let unreadable: string | undefined
+    for (const one of value) {
+      const message = identityOf(place, one)
+      if (typeof message !== "string") {
+        missing.delete(message.id)
+        const isWanted = messageIds?.includes(message.id) ?? true
+        if (isWanted && isAssistant(message)) wanted.push(message)
+      } else if (messageIds === undefined || messageIds.includes(idOf(one) ?? "")) {
+        return yield* malformed(message)
+      } else if (idOf(one) === undefined) unreadable ??= message
+    }
+    // It might be the one that is not there.
+    if (unreadable !== undefined && missing.size > 0) return yield* malformed(unreadable)
     return yield* Effect.forEach(wanted, (message) => recordOf(place, message))
   })
 
@@ -89,14 +95,14 @@ const recordOf = Effect.fnUntraced(function* (
   value: Identity
 ): Effect.fn.Return<RunRecord, MessageStoreError> {
   const message = yield* Effect.mapError(decodeProgress(value), (error) =>
-    malformed(value.id, `wrong: ${wrongFields(error)}`)
+    malformed(`message ${value.id}: wrong: ${wrongFields(error)}`)
   )
   const ref = yield* Effect.mapError(refOf(place, value.id), ({ message }) =>
-    malformed(value.id, message)
+    malformed(`message ${value.id}: ${message}`)
   )
   const stop = stopOf(message)
   if (stop === "malformed") {
-    return yield* malformed(value.id, "userAbortedAt is neither a time nor null")
+    return yield* malformed(`userAbortedAt of message ${value.id} is neither a time nor null`)
   }
   const endedAt = millisOf(message.completedAt)
   // The end of the stream, or of everything, that came after the stop is the first sign of its effect.
@@ -122,7 +128,10 @@ const recordOf = Effect.fnUntraced(function* (
 
 const decodeProgress = Schema.decodeUnknownEffect(Progress)
 
-const malformed = (messageId: string, what: string): MessageStoreError =>
-  new MessageStoreError({
-    reason: new MalformedRow({ detail: `message ${messageId}: ${what}` })
-  })
+const idOf = (value: unknown): string | undefined => {
+  const id = Predicate.isObject(value) ? value["id"] : undefined
+  return typeof id === "string" && id !== "" ? id : undefined
+}
+
+const malformed = (detail: string): MessageStoreError =>
+  new MessageStoreError({ reason: new MalformedRow({ detail }) })
