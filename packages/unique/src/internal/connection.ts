@@ -15,7 +15,7 @@ import { UniqueError, UniqueErrorReason } from "../UniqueError.ts"
 import { withoutEcho } from "./echo.ts"
 import { makePauses } from "./pauses.ts"
 import { companyOf, type Place, userOf } from "./place.ts"
-import { oddAnswer, refusalOf, troubleOf } from "./trouble.ts"
+import { oddAnswer, refusalOf, type Told, toldWithout, troubleOf } from "./trouble.ts"
 import { MessageList } from "./wire.ts"
 
 /** A message, or a list of them, and when it was read by the platform's clock. */
@@ -59,6 +59,7 @@ export const makeConnection = (options: {
   // Ended with its scope, so that an interrupt ends the reading of a body too.
   const client = HttpClient.withScope(options.client)
   const pauses = makePauses()
+  const told = toldWithout([apiKey, appId])
 
   const headersOf = (place: Place) =>
     Effect.gen(function* () {
@@ -83,7 +84,8 @@ export const makeConnection = (options: {
     name: string,
     request: HttpClientRequest.HttpClientRequest,
     answerOf: (
-      response: HttpClientResponse.HttpClientResponse
+      response: HttpClientResponse.HttpClientResponse,
+      told: Told
     ) => Effect.Effect<A, UniqueError | HttpClientError.HttpClientError>,
     sent: Fields = {}
   ) =>
@@ -104,10 +106,10 @@ export const makeConnection = (options: {
       if (Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected)) {
         return yield* oddAnswer(response.status, "it redirects; give the address itself as baseUrl")
       }
-      return yield* answerOf(response)
+      return yield* answerOf(response, told)
     }).pipe(
       Effect.scoped,
-      Effect.mapError((error) => withoutSecrets(withoutEcho(troubleOf(error), sent))),
+      Effect.mapError((error) => withoutEcho(troubleOf(error, told), sent)),
       // The client's own spans hold the request with all its headers.
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.withSpan(
@@ -116,15 +118,6 @@ export const makeConnection = (options: {
         { captureStackTrace: false }
       )
     )
-
-  // The platform, or what stands before it, may repeat what it was sent.
-  const withoutSecrets = (error: UniqueError): UniqueError => {
-    const detail = [apiKey, appId].reduce(
-      (text, secret) => text.replaceAll(Redacted.value(secret), "<redacted>"),
-      error.detail
-    )
-    return detail === error.detail ? error : new UniqueError({ ...error, detail })
-  }
 
   const message = (messageId: string) => `/messages/${encodeURIComponent(messageId)}`
   const ofChat = ({ chatId }: Place) => ({ urlParams: { chatId } })
@@ -203,34 +196,34 @@ const dots = new Set([".", ".."])
 
 const isList = Schema.is(MessageList)
 
-const bodyOf = (response: HttpClientResponse.HttpClientResponse) =>
+const bodyOf = (response: HttpClientResponse.HttpClientResponse, told: Told) =>
   Effect.gen(function* () {
     const { status } = response
     const text = yield* response.text
     const value = parsed(text)
     if (status >= 400)
-      return yield* refusalOf(status, Predicate.isObject(value) ? value : undefined)
+      return yield* refusalOf(status, Predicate.isObject(value) ? value : undefined, told)
     if (status < 200 || status >= 300) return yield* oddAnswer(status, "it is no success")
     return { text, value }
   })
 
-const successOf = (response: HttpClientResponse.HttpClientResponse) =>
-  Effect.asVoid(bodyOf(response))
+const successOf = (response: HttpClientResponse.HttpClientResponse, told: Told) =>
+  Effect.asVoid(bodyOf(response, told))
 
-const jsonOf = (response: HttpClientResponse.HttpClientResponse) =>
+const jsonOf = (response: HttpClientResponse.HttpClientResponse, told: Told) =>
   Effect.gen(function* () {
     const { headers, status } = response
-    const { text, value } = yield* bodyOf(response)
+    const { text, value } = yield* bodyOf(response, told)
     if (value === undefined) {
       return yield* oddAnswer(
         status,
         text.trim() === ""
           ? "it is empty"
-          : `it is no JSON, but ${headers["content-type"] ?? "something"}`
+          : `it is no JSON, but ${told(headers["content-type"] ?? "something")}`
       )
     }
     if (Predicate.isObject(value) && value["error"] !== undefined && value["error"] !== null) {
-      return yield* refusalOf(status, value)
+      return yield* refusalOf(status, value, told)
     }
     const now = Date.parse(headers["date"] ?? "")
     return { status, value, now: Number.isNaN(now) ? yield* Clock.currentTimeMillis : now }

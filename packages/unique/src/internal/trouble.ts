@@ -2,18 +2,37 @@
  * What is wrong with an answer, or why there is none, in words that may be logged.
  */
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import * as HttpClientError from "effect/http/HttpClientError"
 import { UniqueError, UniqueErrorReason } from "../UniqueError.ts"
 
 const { cases } = UniqueErrorReason
 
+/** Words of somebody else, as they may be told. */
+export type Told = (words: string) => string
+
+/**
+ * In one line, and short. The platform, or what stands before it, may repeat what it was sent: that
+ * goes first, as nobody would know the half of a secret that a cut leaves.
+ */
+export const toldWithout =
+  (secrets: ReadonlyArray<Redacted.Redacted>): Told =>
+  (words) => {
+    const open = secrets.reduce(
+      (text, secret) => text.replaceAll(Redacted.value(secret), "<redacted>"),
+      words
+    )
+    const line = open.replaceAll(/[\s\p{C}]+/gu, " ").trim()
+    return line.length > 200 ? `${line.slice(0, 200)}…` : line
+  }
+
 /** A refusal; its body is an object if it is the platform's own. */
-export const refusalOf = (status: number, body: object | undefined): UniqueError => {
+export const refusalOf = (status: number, body: object | undefined, told: Told): UniqueError => {
   const words = platformWords(body)
   return new UniqueError({
     reason: reasonOf(status, body !== undefined),
     status,
-    detail: `The platform answered ${status}${words === undefined ? "" : `: ${words}`}${hintOf(status)}`
+    detail: `The platform answered ${status}${words === undefined ? "" : `: ${told(words)}`}${hintOf(status)}`
   })
 }
 
@@ -32,7 +51,7 @@ export const noAnswer = (why: string, code?: string): UniqueError =>
   })
 
 /** Of whatever the client failed with only the words: it holds the request with its headers. */
-export const troubleOf = (error: unknown): UniqueError => {
+export const troubleOf = (error: unknown, told: Told): UniqueError => {
   if (error instanceof UniqueError) return error
   const inner = HttpClientError.isHttpClientError(error)
     ? "cause" in error.reason
@@ -40,7 +59,7 @@ export const troubleOf = (error: unknown): UniqueError => {
       : undefined
     : error
   const { code, words } = innermost(inner)
-  return noAnswer(shortened(words ?? "for no known reason"), code)
+  return noAnswer(told(words ?? "for no known reason"), code)
 }
 
 const reasonOf = (status: number, isPlatform: boolean): UniqueErrorReason => {
@@ -78,12 +97,7 @@ const platformWords = (body: unknown): string | undefined => {
   const found = [Predicate.isObject(error) ? error["message"] : undefined, message, error].find(
     (words) => typeof words === "string" && words !== ""
   )
-  return typeof found === "string" ? shortened(found) : undefined
-}
-
-const shortened = (words: string): string => {
-  const line = words.replaceAll(/[\s\p{C}]+/gu, " ").trim()
-  return line.length > 200 ? `${line.slice(0, 200)}…` : line
+  return typeof found === "string" ? found : undefined
 }
 
 // `fetch` says what was wrong in the cause of what it throws, and that in the errors of several tries.
