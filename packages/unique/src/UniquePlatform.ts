@@ -28,7 +28,7 @@ import { makeKeyedPermits } from "./internal/keyedPermits.ts"
 import { companyOf, type Place, placeKey } from "./internal/place.ts"
 import { makePlatformContent } from "./internal/platformContent.ts"
 import { makePlatformStore } from "./internal/platformStore.ts"
-import { baseUrlOf, idOf, secretOf } from "./internal/settings.ts"
+import { baseUrlOf, idOf, secretOf, unquoted } from "./internal/settings.ts"
 import { makeSharedReads } from "./internal/sharedReads.ts"
 import { UniqueError, UniqueErrorReason } from "./UniqueError.ts"
 
@@ -144,7 +144,7 @@ export class UniquePlatform extends Context.Service<
           ...settings,
           ...secrets,
           // An environment file may leave it empty.
-          baseUrl: Option.getOrUndefined(Option.filter(baseUrl, (text) => text.trim() !== ""))
+          baseUrl: Option.getOrUndefined(Option.filter(baseUrl, (text) => unquoted(text) !== ""))
         })
       )
     )

@@ -36,6 +36,10 @@ export const makePauses = (): Pauses => {
   const pauses = new Map<string, Pause>()
 
   const refuse = (key: string, status: number, wanted: number | undefined, now: number): void => {
+    // Chats that nobody asks for any more never get the success that ends theirs.
+    for (const [other, { opensAt }] of pauses) {
+      if (now - opensAt > longestWanted) pauses.delete(other)
+    }
     const pause = pauses.get(key) ?? { opensAt: now, refusals: 0, status }
     pauses.set(key, pause)
     // What was sent before the pause says nothing new.

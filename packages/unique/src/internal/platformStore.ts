@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import {
   MalformedRow,
@@ -83,7 +84,10 @@ export const makePlatformStore = (options: {
     )
 
   const stopRequests = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>) {
-    const chats = Object.values(Arr.groupBy(runs, ({ ref }) => placeKey(ref)))
+    // Where not all get their turn in time, it must not be the same ones in every look.
+    const chats = yield* Random.shuffle(
+      Object.values(Arr.groupBy(runs, ({ ref }) => placeKey(ref)))
+    )
     const found = yield* Effect.forEach(chats, lookAtChat, { concurrency: "unbounded" })
     return yield* lookOf(found.flat())
   })

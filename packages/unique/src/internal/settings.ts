@@ -58,7 +58,8 @@ export const idOf = (option: string, id: string | undefined): Effect.Effect<stri
     ? Effect.succeed(id)
     : invalid(option, "empty", "an id, or left out")
 
-const unquoted = (text: string): string =>
+/** Without the quotes that an environment file left. */
+export const unquoted = (text: string): string =>
   text
     .trim()
     .replace(/^(["'])(.*)\1$/s, "$2")
