@@ -107,23 +107,6 @@ describe("what is wrong is said", () => {
     expect(() => createStops({ store: new pg.Pool() })).toThrow("postgres()")
     expect(createStops({ store: memory() })).toBeDefined()
   })
-
-  test("no error and no line shows a password", async () => {
-    const lines: Array<string> = []
-    await using stops = createStops({
-      store: postgres("postgres://ada:hush-hush@127.0.0.1:1/nowhere"),
-      finalWriteTimeout: 100,
-      log: (entry) => {
-        lines.push(JSON.stringify(entry), String(entry.error))
-      }
-    })
-    await using run = await stops.watch({ chatId: "chat" })
-    expect(await run.run(async () => "work goes on")).toBe("work goes on")
-    const error = await stops.stop({ chatId: "chat" }).catch((caught: unknown) => caught)
-    expect(error).toMatchObject({ name: "StoreError", reason: "unavailable" })
-    expect(String(error)).not.toContain("hush-hush")
-    expect(lines.join("\n")).not.toContain("hush-hush")
-  })
 })
 
 test("nobody waits for a pool that is used up, and what comes late goes back", async () => {
