@@ -131,7 +131,6 @@ describe("a thousand watched messages in fifty chats", () => {
     Effect.gen(function* () {
       const { looks, platform } = yield* watchAll
       yield* lookThat(looks, ({ alone }) => alone)
-      platform.clear()
       const ticks = yield* Effect.replicateEffect(Queue.take(looks), 5)
       for (const { alone, messages, requests } of ticks) {
         assert.isTrue(alone)
@@ -143,7 +142,8 @@ describe("a thousand watched messages in fifty chats", () => {
       }
       // Between the ticks nothing is asked.
       const asked = ticks.flatMap(({ requests }) => requests)
-      assert.deepStrictEqual(platform.requests.slice(0, asked.length), asked)
+      const from = platform.requests.findIndex((request) => request === asked[0])
+      assert.deepStrictEqual(platform.requests.slice(from, from + asked.length), asked)
       assert.isAtMost(platform.maxConcurrent, concurrency)
     }).pipe(quiet)
   )
