@@ -90,7 +90,7 @@ const Webhook = HttpRouter.use(
         Effect.tap((event) =>
           Effect.sync(() => start(event.runId, answer(event), { onlyIfMissing: true }))
         ),
-        // At once: the platform waits for no answer, and sends again what takes long.
+        // At once: what takes long may be sent again.
         Effect.as(HttpServerResponse.empty({ status: 200 })),
         Effect.catchTag("UniqueWebhookError", ({ detail, status }) =>
           Effect.as(Effect.logWarning(detail), HttpServerResponse.text(detail, { status }))

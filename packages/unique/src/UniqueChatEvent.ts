@@ -95,9 +95,9 @@ export class UniqueChatEvent extends Schema.Class<UniqueChatEvent>(
 }) {
   /**
    * Reads the event of a webhook's request, a `Request` of the web or Effect's, if it is the
-   * platform's: signed with the secret (HMAC-SHA256 of the body, in `X-Unique-Signature`), and sent at
-   * most 300 seconds ago (`X-Unique-Created-At`). Signature and age are both looked at before either
-   * is told of, and the signature in constant time.
+   * platform's: signed with the secret (HMAC-SHA256 of the body, in `X-Unique-Signature`), and sent
+   * within 300 seconds of this clock (`X-Unique-Created-At`). Signature and age are both looked at
+   * before either is told of, and the signature in constant time.
    *
    * The time is not part of what is signed: who has recorded a request can send it again with another
    * time. The event has the same `runId` then. Fails with {@link UniqueWebhookError}, which never

@@ -112,6 +112,14 @@ export class UniquePlatform extends Context.Service<
   /**
    * Stops and texts on the platform. It never waits for the platform to be built.
    *
+   * The platform keeps messages and no runs, so parts of what `findRuns` answers, and of the receipts
+   * made of it, are derived from an assistant's message. `runId` is the message's id, whatever the
+   * watcher was given. `startedAt` is `startedStreamingAt`, else `createdAt`. `request` is
+   * `userAbortedAt` with the reason `user`. `observedAt` is the first of `stoppedStreamingAt` and
+   * `completedAt` that is not before the stop. `endedAt` is `completedAt`, and the outcome then is
+   * `stopped` if the stop was observed, else `completed`: runs that failed, were interrupted or are lost
+   * look like completed ones. A message that is written anew under its id is the same run.
+   *
    * ```ts
    * import { Config, Layer } from "effect"
    * import { FetchHttpClient } from "effect/http"
