@@ -1,6 +1,10 @@
 // The example of an agent behind a webhook, as a process of its own, on the stand-in for the platform.
+import { execFile } from "node:child_process"
+import path from "node:path"
+import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { vi } from "vitest"
 import {
   finish,
   pace,
@@ -12,6 +16,9 @@ import {
 import { type ExampleAgent, startExampleAgent } from "./support/exampleAgent.ts"
 import { type Platform, startPlatform } from "./support/PlatformServer.ts"
 import type { PlatformRequest } from "./support/platformTraffic.ts"
+
+// Each is a process that starts, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 const ada = { companyId: "company_1", userId: "user_ada" }
 const chatId = "chat_1"
@@ -206,6 +213,21 @@ describe("the example of an agent behind a webhook", () => {
       yield* end(agent)
       assertCompletedOnce(platform, id)
       assert.isUndefined(platform.interruptedAt(event.payload.userMessage.id))
+    })
+  )
+
+  it.live("is shown by `npm run unique`", () =>
+    Effect.gen(function* () {
+      const script = path.join(import.meta.dirname, "../scripts/local.ts")
+      // It rejects if the exit code is not 0.
+      const { stderr, stdout } = yield* Effect.promise((signal) =>
+        promisify(execFile)(process.execPath, [script], { signal })
+      )
+      assert.strictEqual(stderr, "")
+      assert.match(stdout, /Ada pressed Stop\. The model was interrupted after \d+ ms/)
+      assert.match(stdout, /by a turn-interruption at \d{4}-/)
+      assert.lengthOf(stdout.match(/completedAt +\d{4}-\S+ +set once\n/g) ?? [], 4)
+      assert.lengthOf(stdout.match(/userAbortedAt +\d{4}-/g) ?? [], 1)
     })
   )
 })
