@@ -101,7 +101,7 @@ const oddMessages: ReadonlyArray<Named> = [
   ["a list", json(200, { object: "list", data: [] })]
 ]
 
-const settings = { pollTimeout: "300 millis" } as const
+const settings = { pollTimeout: "500 millis" } as const
 
 describe("an odd answer to the list", () => {
   for (const [name, trouble] of [...odd, ...oddLists]) {

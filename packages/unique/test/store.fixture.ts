@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import {
   CancellationWatcher,
   type CancellationWatcherOptions,
@@ -164,3 +165,7 @@ export const listen = Effect.gen(function* () {
   })
   return { warnings, next: Queue.take(lines), layer: Logger.layer([logger]) }
 })
+
+/** Looks at what tells nobody of its changes, until it is so. */
+export const until = (isSo: () => boolean) =>
+  Effect.repeat(Effect.sync(isSo), { schedule: Schedule.spaced("2 millis"), until: (so) => so })
