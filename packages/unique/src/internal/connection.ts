@@ -106,7 +106,9 @@ export const makeConnection = (options: {
       if (Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected)) {
         return yield* oddAnswer(response.status, "it redirects; give the address itself as baseUrl")
       }
-      return yield* answerOf(response, told)
+      const answer = yield* answerOf(response, told)
+      // Hidden from tracers that show what was answered: it is what people said.
+      return () => answer
     }).pipe(
       Effect.scoped,
       Effect.mapError((error) => withoutEcho(troubleOf(error, told), sent)),
@@ -116,7 +118,8 @@ export const makeConnection = (options: {
         `UniquePlatform.${name}`,
         { kind: "client", attributes: { "http.request.method": request.method } },
         { captureStackTrace: false }
-      )
+      ),
+      Effect.map((answer) => answer())
     )
 
   const message = (messageId: string) => `/messages/${encodeURIComponent(messageId)}`
