@@ -8,6 +8,8 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { Tool, Toolkit } from "effect/ai"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import {
   CancellationWatcher,
@@ -18,9 +20,9 @@ import {
   RunQuery
 } from "effect-cancellation"
 import { AgentLoop, ChatService, type ChatServiceOptions } from "effect-cancellation-chat"
-import { call, makeBench, toolkit, wishes } from "../../chat/test/agent-loop.fixture.ts"
 import {
   Asked,
+  calls,
   ends,
   layer as model,
   says,
@@ -32,7 +34,8 @@ import { type Platform, startPlatform } from "./support/PlatformServer.ts"
 
 interface Stage {
   readonly chat?: Partial<ChatServiceOptions>
-  readonly bench?: ReturnType<typeof makeBench>
+  /** What the tool does in a call; by default nothing. */
+  readonly work?: (id: string) => Effect.Effect<void>
   /** What becomes of the connection's calls. */
   readonly client?: (client: HttpClient.HttpClient) => HttpClient.HttpClient
 }
@@ -43,14 +46,28 @@ const patches = ({ method }: Request) => method === "PATCH"
 const sets = (field: string, id?: string) => (request: Request) =>
   patches(request) && field in bodyOf(request) && (id === undefined || request.path.endsWith(id))
 
+const Work = Tool.make("Work", { success: Schema.String })
+const toolkit = Toolkit.make(Work)
+
 /** A turn on a platform, with the first message of the answer. */
 const openTurn = Effect.fnUntraced(function* (scripts: ReadonlyArray<Script>, stage: Stage = {}) {
-  const { bench = makeBench(), chat = {}, client = (one) => one } = stage
+  const { chat = {}, client = (one) => one, work = () => Effect.void } = stage
   const platform = yield* startPlatform()
   const event = platform.chatEvent({ ...ada, chatId })
   const first = event.payload.assistantMessage.id
   platform.patchState(first, { responseTurnId: "turn_1", segmentIndex: 0 })
   const lines: Array<string> = []
+  const log: Array<string> = []
+  const say = (line: string) => Effect.sync(() => void log.push(line))
+  const tools = toolkit.toLayer({
+    Work: (_, { toolCallId: id = "" }) =>
+      say(`begin ${id}`).pipe(
+        Effect.andThen(work(id)),
+        Effect.andThen(say(`end ${id}`)),
+        Effect.onInterrupt(() => say(`cut ${id}`)),
+        Effect.as(`did ${id}`)
+      )
+  })
   const ports = UniquePlatform.layer({
     apiKey: Redacted.make(platform.apiKey),
     appId: Redacted.make(platform.appId),
@@ -72,7 +89,7 @@ const openTurn = Effect.fnUntraced(function* (scripts: ReadonlyArray<Script>, st
       Layer.mergeAll(content, MessageRepo.layer()).pipe(
         Layer.provideMerge(ports),
         Layer.merge(model(...scripts)),
-        Layer.merge(bench.layer),
+        Layer.merge(tools),
         Layer.provideMerge(
           Layer.succeed(
             Logger.CurrentLoggers,
@@ -98,7 +115,8 @@ const openTurn = Effect.fnUntraced(function* (scripts: ReadonlyArray<Script>, st
     platform,
     first,
     lines,
-    bench,
+    /** Beginnings and ends of the tool's calls, in order. */
+    log,
     /** A run of the turn, to its end. */
     inRun: <A, E, R>(agent: Effect.Effect<A, E, R>) =>
       agent.pipe(Effect.provide(Layer.fresh(run)), Effect.provide(program)),
@@ -312,17 +330,21 @@ describe("Stop on the platform's page", () => {
 })
 
 describe("an agent's loop on the platform", () => {
-  const tool = (id: string) => [...says(`Step ${id}.`), ...wishes(call(id))]
+  const tool = (id: string) => [
+    ...says(`Step ${id}.`),
+    ...calls("Work", {}, id),
+    ends("tool-calls")
+  ]
 
   it.live("completes its message once, and not on rounds of tools", () =>
     Effect.gen(function* () {
-      const bench = makeBench((id) => Effect.succeed(`did ${id}`))
-      const { asked, first, inRun, platform } = yield* openTurn(
-        [tool("a"), tool("b"), [...says("Done."), ends()]],
-        { bench }
-      )
+      const { asked, first, inRun, log, platform } = yield* openTurn([
+        tool("a"),
+        tool("b"),
+        [...says("Done."), ends()]
+      ])
       yield* inRun(Effect.andThen(AgentLoop.run({ prompt: "Go", toolkit }), complete))
-      assert.deepStrictEqual(bench.log, ["begin a", "end a", "begin b", "end b"])
+      assert.deepStrictEqual(log, ["begin a", "end a", "begin b", "end b"])
       assert.strictEqual(yield* asked, 3)
       const written = platform.requests.filter(patches)
       assert.isAbove(written.length, 1)
@@ -335,10 +357,9 @@ describe("an agent's loop on the platform", () => {
   it.live("asks no model and begins no tool after the stop", () =>
     Effect.gen(function* () {
       const wait = makeWait()
-      const bench = makeBench((id) => (id === "b" ? Effect.as(wait.here, "") : Effect.succeed("")))
-      const { asked, first, inRun, lines, outcomes, platform, timesSent } = yield* openTurn(
+      const { asked, first, inRun, lines, log, outcomes, platform, timesSent } = yield* openTurn(
         [tool("a"), tool("b"), tool("c")],
-        { bench }
+        { work: (id) => (id === "b" ? wait.here : Effect.void) }
       )
       const fiber = yield* Effect.forkChild(
         inRun(
@@ -354,7 +375,7 @@ describe("an agent's loop on the platform", () => {
       const { done, result } = yield* Fiber.join(fiber)
       assert.isTrue(result._tag === "Stopped" && result.stoppedByUser)
       assert.isTrue(Option.isNone(done))
-      assert.deepStrictEqual(bench.log, ["begin a", "end a", "begin b", "cut b"])
+      assert.deepStrictEqual(log, ["begin a", "end a", "begin b", "cut b"])
       assert.strictEqual(yield* asked, 2)
       assert.strictEqual(wireOf(platform, first).text, "Step a.\n\nStep b.")
       assert.deepStrictEqual(timesSent(first), [1, 1])

@@ -35,7 +35,7 @@ import { type Place, placeKey } from "./place.ts"
 import { timeOf } from "./wire.ts"
 
 /** What messages are made of besides what they say. */
-export interface Turn {
+interface Turn {
   /** Whose messages they are: the platform makes none without it. */
   readonly assistantId?: string | undefined
   /** A message of the turn that new ones continue; without it each is by itself. */
