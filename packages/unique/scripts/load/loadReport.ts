@@ -1,6 +1,7 @@
 /** The load by itself. */
 import { delaysOf, mistakesOf, percentile, ticksOf, windowsOf } from "./figures.ts"
 import type { Load } from "./Load.ts"
+import type { Pause } from "./probes.ts"
 import { compare, type Report, type Row } from "./table.ts"
 import type { Trial } from "./trial.ts"
 
@@ -80,10 +81,13 @@ export const loadReport = (options: {
     lines: [
       ...report.lines,
       "Event-loop delay is a timer's of 1 ms, which is in it.",
-      ...[ours, byHand].map(
-        (trial) =>
-          `Longest turns, ${trial === ours ? "this library" : "a poller each"}: ${turnsOf(trial)}`
-      )
+      ...[ours, byHand].flatMap((trial) => {
+        const name = trial === ours ? "this library" : "a poller each"
+        return [
+          `Longest delays, ${name}: ${shown(trial.watch.late)}`,
+          `Longest turns, ${name}: ${shown(trial.watch.turns)}`
+        ]
+      })
     ]
   }
 }
@@ -91,10 +95,10 @@ export const loadReport = (options: {
 const requestsOf = (ticks: ReadonlyArray<{ readonly requests: number }>) =>
   ticks.map(({ requests }) => requests)
 
-const turnsOf = ({ watch }: Trial): string =>
-  watch.turns
+const shown = (pauses: ReadonlyArray<Pause>): string =>
+  pauses
     .map(
-      ({ own, took, withMajor }) =>
-        `${took.toFixed(1)} ms (${own.toFixed(1)} on the processor${withMajor ? ", with a major collection" : ""})`
+      ({ at, collecting, marking, own, took }) =>
+        `${took.toFixed(1)} ms at ${at.toFixed(1)} s (${own.toFixed(1)} on the processor, ${collecting.toFixed(1)} collecting${marking ? ", marking" : ""})`
     )
     .join(", ")

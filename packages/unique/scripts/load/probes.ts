@@ -6,20 +6,29 @@ import * as Effect from "effect/Effect"
 export interface ProbeFigures {
   /** Of a timer of 1 ms, which is in it. */
   readonly delay: { readonly p99: number; readonly max: number }
+  /** The longest pauses of a timer of 1 ms. */
+  readonly late: ReadonlyArray<Pause>
   /** The longest turns of a loop that never rests; none if it was not asked for. */
-  readonly turns: ReadonlyArray<Turn>
+  readonly turns: ReadonlyArray<Pause>
   readonly collections: { readonly major: Collections; readonly minor: Collections }
   /** Processor time for each second, and the part of it in which the loop was busy. */
   readonly cpu: number
   readonly busy: number
 }
 
-interface Turn {
+export interface Pause {
+  /** Seconds from the begin of the probe. */
+  readonly at: number
   readonly took: number
-  /** Of it this thread had the processor. The rest went to other processes of the machine. */
+  /**
+   * Of it this thread had the processor, as the system counts it, which may be in steps of 4 ms. The
+   * rest went to other processes of the machine.
+   */
   readonly own: number
-  /** A collection of the whole heap was part of it. */
-  readonly withMajor: boolean
+  /** Collections took so much of it, by their own account, which leaves out the marking in steps. */
+  readonly collecting: number
+  /** The marking of the whole heap began in it, and Node may have done all its steps in this turn. */
+  readonly marking: boolean
 }
 
 interface Collections {
@@ -39,28 +48,41 @@ export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: 
     performance.eventLoopUtilization(),
     performance.now()
   ]
+  const late = makePauses()
+  const timer = setInterval(late.mark, 1)
   yield* Effect.sleep(seconds * 1000)
+  clearInterval(timer)
   const { system, user } = process.cpuUsage(cpuBefore)
   const busy = performance.eventLoopUtilization(busyBefore).utilization
   const passed = performance.now() - begun
   delay.disable()
-  const turns = turnSeconds === 0 ? [] : yield* longestTurns(turnSeconds)
+  const turns = makePauses()
+  if (turnSeconds > 0) yield* turnFor(turnSeconds, turns.mark)
   // Its entries come a turn late.
   yield* Effect.sleep(20)
   observer.disconnect()
   const ofKind = (kind: number) => entries.filter((entry) => kindOf(entry) === kind)
-  const major = ofKind(constants.NODE_PERFORMANCE_GC_MAJOR)
+  const marks = ofKind(constants.NODE_PERFORMANCE_GC_INCREMENTAL)
+  const pausesOf = ({ longest }: ReturnType<typeof makePauses>) =>
+    longest().map(({ from, own, took }): Pause => {
+      const collecting = entries.map(
+        ({ duration, startTime }) =>
+          Math.min(startTime + duration, from + took) - Math.max(startTime, from)
+      )
+      return {
+        at: (from - begun) / 1000,
+        took,
+        own,
+        collecting: collecting.reduce((sum, millis) => sum + Math.max(0, millis), 0),
+        marking: marks.some(({ startTime }) => startTime >= from && startTime < from + took)
+      }
+    })
   const figures: ProbeFigures = {
     delay: { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 },
-    turns: turns.map(({ from, own, took }) => ({
-      took,
-      own,
-      withMajor: major.some(
-        ({ duration, startTime }) => startTime < from + took && startTime + duration > from
-      )
-    })),
+    late: pausesOf(late),
+    turns: pausesOf(turns),
     collections: {
-      major: collections(major),
+      major: collections(ofKind(constants.NODE_PERFORMANCE_GC_MAJOR)),
       minor: collections(ofKind(constants.NODE_PERFORMANCE_GC_MINOR))
     },
     cpu: (system + user) / 1000 / passed,
@@ -69,26 +91,37 @@ export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: 
   return figures
 })
 
-const longestTurns = (seconds: number) =>
-  Effect.callback<ReadonlyArray<{ from: number; took: number; own: number }>>((resume) => {
+const turnFor = (seconds: number, mark: () => void) =>
+  Effect.callback<void>((resume) => {
     const end = performance.now() + seconds * 1000
-    let longest: ReadonlyArray<{ from: number; took: number; own: number }> = []
-    let from = performance.now()
-    let cpu = threadCpu()
     const turn = () => {
-      const [at, cpuAt] = [performance.now(), threadCpu()]
-      const took = at - from
-      if (took > (longest[4]?.took ?? 0)) {
-        longest = [...longest, { from, took, own: cpuAt - cpu }]
-          .toSorted((one, other) => other.took - one.took)
-          .slice(0, 5)
-      }
-      ;[from, cpu] = [at, cpuAt]
-      if (at < end) setImmediate(turn)
-      else resume(Effect.succeed(longest))
+      mark()
+      if (performance.now() < end) setImmediate(turn)
+      else resume(Effect.void)
     }
     setImmediate(turn)
   })
+
+/** The longest times from one mark to the next. */
+const makePauses = () => {
+  let longest: ReadonlyArray<{ from: number; took: number; own: number }> = []
+  let before: { readonly at: number; readonly cpu: number } | undefined
+  return {
+    longest: () => longest,
+    mark: () => {
+      const here = { at: performance.now(), cpu: threadCpu() }
+      if (before !== undefined) {
+        const took = here.at - before.at
+        if (took > (longest[4]?.took ?? 0)) {
+          longest = [...longest, { from: before.at, took, own: here.cpu - before.cpu }]
+            .toSorted((one, other) => other.took - one.took)
+            .slice(0, 5)
+        }
+      }
+      before = here
+    }
+  }
+}
 
 const threadCpu = () => {
   const { system, user } = process.threadCpuUsage()
