@@ -394,6 +394,31 @@ for (const way of ways) {
   })
 }
 
+describe("a body that breaks off", () => {
+  const requestOf = (
+    body: ReadableStream<Uint8Array>,
+    headers: Readonly<Record<string, string>>
+  ) => {
+    const init = { method: "POST", body, headers, duplex: "half" }
+    return new Request("http://localhost/hook", init)
+  }
+  const read = (request: Request) =>
+    Effect.flip(UniqueChatEvent.fromWebhook(request, { secret: Redacted.make(secret) }))
+
+  it.effect("is unreadable, and so is one that is longer than it says", () =>
+    Effect.gen(function* () {
+      const broken = new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.error(new Error(said))
+      })
+      const error = yield* read(requestOf(broken, {}))
+      assert.strictEqual(error.reason, "Unreadable")
+      assert.notInclude(reachableText(error), "hush")
+      const longer = yield* read(requestOf(new Blob([said]).stream(), { "content-length": "3" }))
+      assert.strictEqual(longer.reason, "Unreadable")
+    })
+  )
+})
+
 describe("a body that somebody has read before", () => {
   it.effect("is not there, and the request says so", () =>
     Effect.gen(function* () {
