@@ -1,12 +1,14 @@
 // `npm run bench [-- --quick] [parts]`: measures the library beside what it is compared with.
 import { fork } from "node:child_process"
+import { openServer } from "./database.ts"
 import { parts } from "./parts.ts"
 import type { Part, PartOptions, PartResult } from "./Part.ts"
 import { printPart, printSummary } from "./report.ts"
 
 const quick = process.argv.includes("--quick")
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"))
-const wanted = parts.filter(({ name }) => names.length === 0 || names.includes(name))
+const named = names.length > 0
+const wanted = parts.filter(({ name }) => !named || names.includes(name))
 
 const runPart = (part: Part, options: PartOptions): Promise<PartResult> =>
   new Promise((resolve, reject) => {
@@ -20,13 +22,27 @@ const runPart = (part: Part, options: PartOptions): Promise<PartResult> =>
     )
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- child.ts sends nothing else
     child.on("message", (result) => resolve(result as PartResult))
+    // What comes after it is to tidy up.
+    const end = () => void child.kill()
+    process.once("SIGINT", end).once("SIGTERM", end)
+    child.on("exit", () => process.off("SIGINT", end).off("SIGTERM", end))
     child.on("exit", (code) => reject(new Error(`${part.name} ended with ${code} and no result`)))
   })
 
 const results = new Map<string, PartResult>()
-for (const part of wanted) {
-  const result = await runPart(part, { quick, databaseUrl: process.env["DATABASE_URL"] })
-  results.set(part.name, result)
-  printPart(part, result)
+const server = wanted.some(({ needsDatabase }) => needsDatabase)
+  ? await openServer(process.env["DATABASE_URL"] || undefined)
+  : undefined
+try {
+  for (const part of wanted) {
+    const result =
+      server !== undefined && part.needsDatabase
+        ? await server.withDatabase((databaseUrl) => runPart(part, { quick, named, databaseUrl }))
+        : await runPart(part, { quick, named, databaseUrl: undefined })
+    results.set(part.name, result)
+    printPart(part, result)
+  }
+} finally {
+  await server?.close()
 }
 printSummary(results)

@@ -1,0 +1,177 @@
+/**
+ * From the request of a stop in one process to the interrupt in another, with push, beside what the
+ * bare driver takes to hear of a change on the same server.
+ */
+import { PgConnection } from "@effect/sql-pg"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
+import { SqlClient } from "effect/sql"
+import type { MessageRef } from "effect-cancellation"
+import { messagesOf, now, repoOn, startAgents, untilRunning } from "../agents.ts"
+import type { Bar, Figure, Part } from "../Part.ts"
+import { type Request, startRequester, stopOf } from "../requester.ts"
+import { median, percentile, ratios } from "../statistics.ts"
+
+export const latency: Part = {
+  name: "latency",
+  about: "stop to interrupt in another process, PostgreSQL with push, by the number of runs",
+  needsDatabase: true,
+  run: ({ databaseUrl = "", quick }) =>
+    Effect.gen(function* () {
+      yield* prepare(databaseUrl)
+      const order = yield* startRequester(databaseUrl)
+      const sizes = quick ? [1, 10_000] : [1, 1000, 10_000]
+      const all = yield* Effect.forEach(sizes, (size) =>
+        measure({ url: databaseUrl, order, size, rounds: 7, stops: quick ? 15 : 70 })
+      )
+      return {
+        figures: all.flatMap(({ figures }) => figures),
+        bars: all.flatMap(({ bars }) => bars),
+        notes: [
+          "By hand is a listener of one's own that reads the row when it hears of it, and races the work.",
+          `A round is ${quick ? 15 : 70} stops; p99 is that of all rounds together.`
+        ]
+      }
+    }).pipe(
+      Effect.scoped,
+      Effect.provideService(References.MinimumLogLevel, "Warn"),
+      Effect.runPromise
+    )
+}
+
+const prepare = Effect.fnUntraced(function* (url: string) {
+  const context = yield* Layer.build(repoOn(url, { listen: false }))
+  const sql = yield* Effect.provide(SqlClient.SqlClient, context)
+  yield* sql`CREATE TABLE bare (id integer PRIMARY KEY, user_aborted_at timestamptz)`
+  yield* sql`INSERT INTO bare SELECT generate_series(0, 9999)`
+}, Effect.scoped)
+
+const names = {
+  flag: "UPDATE + NOTIFY to notification",
+  once: "both in one statement",
+  hand: "by hand",
+  stop: "requestStop to interrupt"
+}
+const kinds = ["flag", "once", "hand", "stop"] as const
+type Times = Record<(typeof kinds)[number], Array<number>>
+
+const noTimes = (): Times => ({ flag: [], once: [], hand: [], stop: [] })
+
+const measure = Effect.fnUntraced(function* (options: {
+  readonly url: string
+  readonly order: Effect.Success<ReturnType<typeof startRequester>>
+  readonly size: number
+  readonly rounds: number
+  readonly stops: number
+}) {
+  const { order, rounds, size, stops, url } = options
+  const group = `latency${size}`
+  const context = yield* Layer.build(repoOn(url))
+  const sql = yield* Effect.provide(SqlClient.SqlClient, context)
+  const listener = yield* PgConnection.make({ url: Redacted.make(url) })
+  const heard = yield* listener.listen("bare")
+  const hears = Effect.map(Queue.take(heard), now)
+
+  const moments = new Map<string, Deferred.Deferred<number>>()
+  const start = Effect.fnUntraced(function* (refs: ReadonlyArray<MessageRef>) {
+    for (const { messageId } of refs) moments.set(messageId, Deferred.makeUnsafe())
+    const agents = yield* startAgents(refs, ({ messageId }) => {
+      const moment = moments.get(messageId)
+      if (moment !== undefined) Deferred.doneUnsafe(moment, Effect.succeed(now()))
+    })
+    yield* untilRunning(group, (running) => running === refs.length)
+    return agents
+  })
+
+  const timed = <E, R>(request: Request, end: Effect.Effect<number, E, R>) =>
+    Effect.map(
+      Effect.all([order([request]), end], { concurrency: 2 }),
+      ([{ began }, ended]) => ended - (began[0] ?? Number.NaN)
+    )
+  // A run's work, interrupted by a listener that has read the row.
+  const raced = (id: string) =>
+    Effect.gen(function* () {
+      const stopped = Deferred.makeUnsafe<void>()
+      const interrupted = Deferred.makeUnsafe<number>()
+      const work = Effect.never.pipe(
+        Effect.onInterrupt(() => Effect.suspend(() => Deferred.succeed(interrupted, now()))),
+        Effect.raceFirst(Deferred.await(stopped))
+      )
+      yield* Effect.forkChild(work, { startImmediately: true })
+      yield* Queue.take(heard)
+      const rows = yield* sql`SELECT user_aborted_at FROM bare WHERE id = ${Number(id)}`
+      if (rows.length > 0) yield* Deferred.succeed(stopped, undefined)
+      return yield* Deferred.await(interrupted)
+    })
+
+  const stop = Effect.fnUntraced(function* (ref: MessageRef, turn: number) {
+    const id = String(turn)
+    const bare: Omit<Request, "kind"> = { chatId: "", id, after: 0 }
+    const interrupted = moments.get(ref.messageId) ?? Deferred.makeUnsafe<number>()
+    const each = {
+      flag: timed({ ...bare, kind: "flag" }, hears),
+      once: timed({ ...bare, kind: "flag at once" }, hears),
+      hand: timed({ ...bare, kind: "flag" }, raced(id)),
+      stop: timed(stopOf(ref), Deferred.await(interrupted))
+    }
+    const times = { flag: 0, once: 0, hand: 0, stop: 0 }
+    // Each in its turn comes first, and after the same silence: what follows at once finds all awake.
+    for (let index = 0; index < kinds.length; index++) {
+      const kind = kinds[(turn + index) % kinds.length] ?? "stop"
+      yield* Effect.sleep("4 millis")
+      times[kind] = yield* each[kind]
+    }
+    return times
+  })
+
+  return yield* Effect.gen(function* () {
+    const turns = stops * (rounds + 1)
+    // As many are watched as was said until the last is stopped; one alone is begun anew each time.
+    let agents = yield* start(messagesOf(group, size === 1 ? 1 : size + turns))
+    const all: Array<Times> = []
+    for (const [turn, ref] of messagesOf(group, turns).entries()) {
+      if (turn % stops === 0) all.push(noTimes())
+      if (size === 1 && turn > 0) agents = yield* start([ref])
+      const times = yield* stop(ref, turn)
+      for (const kind of kinds) all.at(-1)?.[kind].push(times[kind])
+      // Its last write is over before the next turn begins.
+      const agent = agents[size === 1 ? 0 : turn]
+      if (agent !== undefined) yield* Fiber.await(agent)
+    }
+    // The first round is to warm up.
+    return report(size, all.slice(1))
+  }).pipe(Effect.provide(context))
+}, Effect.scoped)
+
+const report = (size: number, rounds: ReadonlyArray<Times>) => {
+  const of = (kind: keyof Times, part: number) => rounds.map((one) => percentile(one[kind], part))
+  const p99 = (kind: keyof Times) =>
+    percentile(
+      rounds.flatMap((one) => one[kind]),
+      0.99
+    )
+  const figures = kinds.flatMap((kind): ReadonlyArray<Figure> => [
+    { name: `${size} runs: ${names[kind]}, p50`, unit: "ms", rounds: of(kind, 0.5) },
+    { name: `${size} runs: ${names[kind]}, p99`, unit: "ms", rounds: [p99(kind)] }
+  ])
+  const bars: ReadonlyArray<Bar> = [
+    {
+      name: `${size} runs: p50, times ${names.flag}`,
+      unit: "x",
+      value: median(ratios(of("stop", 0.5), of("flag", 0.5))),
+      atMost: 1.5
+    },
+    {
+      name: `${size} runs: p99, times ${names.flag}`,
+      unit: "x",
+      value: p99("stop") / p99("flag"),
+      atMost: 3
+    }
+  ]
+  return { figures, bars }
+}

@@ -1,0 +1,122 @@
+/**
+ * What watching costs the database: statements a tick, by the number of runs.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
+import { SqlClient } from "effect/sql"
+import {
+  countStatements,
+  messagesOf,
+  repoOn,
+  startAgents,
+  storesOn,
+  untilRunning
+} from "../agents.ts"
+import { watchByHand } from "../handWritten.ts"
+import type { Bar, Figure, Part } from "../Part.ts"
+import { median } from "../statistics.ts"
+
+export const reads: Part = {
+  name: "reads",
+  about: "statements a tick, by the number of watched runs; interval 2 s, PostgreSQL",
+  needsDatabase: true,
+  run: ({ databaseUrl = "", quick }) =>
+    Effect.gen(function* () {
+      const stores = yield* Layer.build(storesOn(databaseUrl, { notify: false }))
+      const sql = yield* Effect.provide(SqlClient.SqlClient, stores)
+      yield* sql`CREATE TABLE by_hand (id text PRIMARY KEY, user_aborted_at timestamptz)`
+      yield* sql`INSERT INTO by_hand SELECT 'byHand-' || generate_series(0, 9999)`
+      const sizes = quick ? [1, 100, 1000, 10_000] : [1, 100, 1000, 10_000, 100_000]
+      const ours = yield* Effect.forEach(
+        sizes,
+        (size) => library(databaseUrl, size, quick || size > 10_000 ? 2 : 7),
+        // Each has a repo and connections of its own, and counts its own statements.
+        { concurrency: "unbounded" }
+      )
+      const theirs = yield* Effect.forEach(quick ? [1, 1000] : [1, 100, 1000, 10_000], (size) =>
+        handWritten(databaseUrl, size, quick || size > 1000 ? 1 : 2)
+      )
+      return {
+        figures: [...ours, ...theirs],
+        bars: ours.map(({ rounds }, index): Bar => ({
+          name: `${sizes[index]} runs: statements a tick`,
+          unit: "count",
+          value: Math.max(...rounds),
+          atMost: Math.ceil((sizes[index] ?? 0) / 1000)
+        })),
+        notes: [
+          "Counted by the driver's spans. Beside the ticks a process renews its lease: one statement in 10 s, at any number of runs.",
+          ...(quick ? [] : [beyond(median(theirs.at(-1)?.rounds ?? []))])
+        ]
+      }
+    }).pipe(
+      Effect.scoped,
+      Effect.provideService(References.MinimumLogLevel, "Warn"),
+      Effect.runPromise
+    )
+}
+
+const beyond = (at10000: number): string =>
+  `By hand, 10,000 pollers want 10,000 statements in 2 s; ${Math.round(at10000)} were answered. 100,000 would want 50,000 a second, and were not tried.`
+
+const library = Effect.fnUntraced(function* (url: string, size: number, wanted: number) {
+  const group = `reads${size}`
+  const { ofTicks, tracer } = countStatements()
+  const context = yield* Effect.withTracer(
+    Layer.build(repoOn(url, { notify: false, maxConnections: 2 })),
+    tracer
+  )
+  yield* Effect.provide(
+    Effect.andThen(
+      startAgents(messagesOf(group, size)),
+      untilRunning(group, (running) => running === size)
+    ),
+    context
+  )
+  // A tick that was under way looked at fewer.
+  const before = ofTicks().length + 1
+  yield* Effect.repeat(Effect.sync(ofTicks), {
+    schedule: Schedule.spaced("50 millis"),
+    until: (ticks: ReadonlyArray<number>) => ticks.length >= before + wanted
+  })
+  return figureOf(`${size} runs: effect-cancellation`, ofTicks().slice(before, before + wanted))
+})
+
+const handWritten = Effect.fnUntraced(function* (url: string, size: number, intervals: number) {
+  const context = yield* Layer.build(storesOn(url, { notify: false }))
+  const sql = yield* Effect.provide(SqlClient.SqlClient, context)
+  let statements = 0
+  yield* Effect.forEach(
+    messagesOf("byHand", size),
+    ({ messageId }, index) =>
+      watchByHand({
+        isStopped: Effect.map(
+          sql`SELECT user_aborted_at IS NOT NULL AS stopped FROM by_hand WHERE id = ${messageId}`,
+          (rows) => {
+            statements++
+            return rows[0]?.["stopped"] === true
+          }
+        ),
+        pollInterval: "2 seconds",
+        pollTimeout: "5 seconds"
+      }).pipe(Effect.delay((index / size) * 2000), Effect.forkScoped),
+    { discard: true }
+  )
+  // All have begun, spread over an interval as runs are that begin when they like.
+  yield* Effect.sleep("2500 millis")
+  const rounds: Array<number> = []
+  for (let round = 0; round < intervals; round++) {
+    const before = statements
+    yield* Effect.sleep("2 seconds")
+    rounds.push(statements - before)
+  }
+  return figureOf(`${size} runs: by hand`, rounds)
+}, Effect.scoped)
+
+const figureOf = (name: string, rounds: ReadonlyArray<number>): Figure => ({
+  name,
+  unit: "count",
+  rounds
+})

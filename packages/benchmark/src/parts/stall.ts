@@ -1,0 +1,159 @@
+/**
+ * What watching costs the process that does it: how long its event loop stands still, and its
+ * processor.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+import { messagesOf, repoOn, startAgents, storesOn, untilRunning } from "../agents.ts"
+import { watchTimers, watchTurns } from "../eventLoop.ts"
+import type { Bar, Figure, Part } from "../Part.ts"
+import { startRequester, stopOf } from "../requester.ts"
+import { median } from "../statistics.ts"
+
+export const stall: Part = {
+  name: "stall",
+  about: "the event loop while runs are watched (2 s and push) and 100 stops a second arrive",
+  needsDatabase: true,
+  run: ({ databaseUrl = "", quick }) =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
+      const held = yield* watching({
+        url: databaseUrl,
+        size: 10_000,
+        rounds: quick ? 2 : 7,
+        turns: quick ? 1 : 2
+      })
+      const more = quick
+        ? []
+        : [yield* watching({ url: databaseUrl, size: 100_000, rounds: 2, turns: 1 })]
+      return {
+        figures: [held, ...more].flatMap(figuresOf),
+        bars: barsOf(held),
+        notes: [
+          "A round is 2 s, so that each has a tick. Delays are those of a timer that is due every millisecond (monitorEventLoopDelay); turns are measured from one setImmediate to the next, in rounds of their own.",
+          "A turn in which a major garbage collection ended or began is told apart."
+        ]
+      }
+    }).pipe(
+      Effect.scoped,
+      Effect.provideService(References.MinimumLogLevel, "Warn"),
+      Effect.runPromise
+    )
+}
+
+const watching = Effect.fnUntraced(function* (options: {
+  readonly url: string
+  readonly size: number
+  readonly rounds: number
+  readonly turns: number
+}) {
+  const { rounds, size, turns, url } = options
+  const group = `stall${size}`
+  const order = yield* startRequester(url)
+  const context = yield* Layer.build(repoOn(url))
+  const perRound = 200
+  // As many are watched as was said until the last is stopped.
+  const refs = messagesOf(group, size + perRound * (rounds + turns))
+  const agents = yield* Effect.provide(startAgents(refs), context)
+  yield* Effect.provide(
+    untilRunning(group, (running) => running === refs.length),
+    context
+  )
+  globalThis.gc?.()
+
+  const timers = watchTimers()
+  yield* Effect.sleep("100 millis")
+  timers.take()
+  const idle = yield* Effect.replicateEffect(
+    Effect.andThen(
+      Effect.sleep("2 seconds"),
+      Effect.sync(() => timers.take())
+    ),
+    rounds
+  )
+
+  let from = 0
+  const stops = Effect.suspend(() => {
+    const some = refs.slice(from, from + perRound)
+    const ended = agents.slice(from, from + perRound)
+    from += perRound
+    return Effect.andThen(
+      order(some.map((ref, index) => stopOf(ref, index * 10))),
+      Effect.forEach(ended, Fiber.await, { discard: true })
+    )
+  })
+  timers.take()
+  const stopping = yield* Effect.replicateEffect(
+    Effect.andThen(
+      stops,
+      Effect.sync(() => timers.take())
+    ),
+    rounds
+  )
+  timers.stop()
+
+  const immediates = watchTurns()
+  const long = yield* Effect.replicateEffect(
+    Effect.andThen(
+      stops,
+      Effect.sync(() => immediates.take())
+    ),
+    turns
+  )
+  immediates.stop()
+  return { size, idle, stopping, long }
+})
+
+type Watching = Effect.Success<ReturnType<typeof watching>>
+
+const figuresOf = ({ idle, long, size, stopping }: Watching): ReadonlyArray<Figure> => [
+  ...[
+    { when: "100 stops a second", seen: stopping },
+    { when: "nothing stops", seen: idle }
+  ].flatMap(({ seen, when }): ReadonlyArray<Figure> => {
+    const name = (what: string) => `${size} runs, ${when}: ${what}`
+    return [
+      { name: name("delay, p99"), unit: "ms", rounds: seen.map(({ p99 }) => p99) },
+      { name: name("delay, max"), unit: "ms", rounds: seen.map(({ max }) => max) },
+      { name: name("major collection, max"), unit: "ms", rounds: seen.map((it) => it.majorGc) },
+      { name: name("CPU of one core"), unit: "%", rounds: seen.map(({ cpu }) => cpu) }
+    ]
+  }),
+  {
+    name: `${size} runs, 100 stops a second: longest turn`,
+    unit: "ms",
+    rounds: long.map(({ max }) => max)
+  },
+  {
+    name: `${size} runs, 100 stops a second: longest turn without major collection`,
+    unit: "ms",
+    rounds: long.map(({ maxWithoutGc }) => maxWithoutGc)
+  }
+]
+
+const barsOf = ({ idle, long, size, stopping }: Watching): ReadonlyArray<Bar> => [
+  {
+    name: `${size} runs: delay, p99`,
+    unit: "ms",
+    value: median(stopping.map(({ p99 }) => p99)),
+    atMost: 10
+  },
+  {
+    name: `${size} runs: delay, max, or longest turn without major collection`,
+    unit: "ms",
+    value: Math.max(
+      // A round with a major collection says nothing of the rest of it.
+      ...stopping.filter(({ majorGc }) => majorGc < 5).map(({ max }) => max),
+      ...long.map(({ maxWithoutGc }) => maxWithoutGc)
+    ),
+    atMost: 50
+  },
+  {
+    name: `${size} runs, nothing stops: CPU of one core`,
+    unit: "%",
+    value: median(idle.map(({ cpu }) => cpu)),
+    atMost: 10
+  }
+]

@@ -1,0 +1,111 @@
+/**
+ * What a burst of starts costs the database.
+ */
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as References from "effect/References"
+import { SqlClient } from "effect/sql"
+import {
+  countStatements,
+  messagesOf,
+  now,
+  repoOn,
+  startAgents,
+  storesOn,
+  untilRunning
+} from "../agents.ts"
+import { watchByHand } from "../handWritten.ts"
+import type { Part } from "../Part.ts"
+
+const size = 10_000
+
+export const start: Part = {
+  name: "start",
+  about: "10,000 runs started at once, PostgreSQL: statements until all have been looked at",
+  needsDatabase: true,
+  run: ({ databaseUrl = "", quick }) =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
+      const rounds = yield* Effect.forEach(
+        Array.from({ length: quick ? 2 : 7 }, (_, round) => `start${round}`),
+        (group) => startAll(databaseUrl, group)
+      )
+      const byHand = quick ? [] : [yield* startAllByHand(databaseUrl)]
+      const of = (name: keyof (typeof rounds)[number]) => rounds.map((round) => round[name])
+      return {
+        figures: [
+          { name: "looks", unit: "count" as const, rounds: of("looks") },
+          { name: "transactions that start runs", unit: "count" as const, rounds: of("starts") },
+          { name: "statements, all told", unit: "count" as const, rounds: of("statements") },
+          { name: "until the store knows all", unit: "ms" as const, rounds: of("millis") },
+          ...byHand.flatMap((one) => [
+            { name: "by hand: statements", unit: "count" as const, rounds: [one.statements] },
+            { name: "by hand: until all were asked for", unit: "ms" as const, rounds: [one.millis] }
+          ])
+        ],
+        bars: [
+          {
+            name: "first looks: statements",
+            unit: "count" as const,
+            value: Math.max(...rounds.map(({ looks, starts }) => looks + starts)),
+            atMost: 10 + Math.ceil(size / 1000)
+          }
+        ],
+        notes: [
+          "The answer to a start is the first look: the last statement of the transaction that starts up to 1,000 runs. Its other statements lock, insert and renew the lease; BEGIN, SET and COMMIT have no span and are not counted.",
+          "By hand each run asks for itself, and writes no row: that is not counted."
+        ]
+      }
+    }).pipe(
+      Effect.scoped,
+      Effect.provideService(References.MinimumLogLevel, "Warn"),
+      Effect.runPromise
+    )
+}
+
+const startAll = Effect.fnUntraced(function* (url: string, group: string) {
+  const { others, tracer } = countStatements()
+  const context = yield* Effect.withTracer(Layer.build(repoOn(url, { notify: false })), tracer)
+  const before = others.length
+  const began = now()
+  yield* startAgents(messagesOf(group, size)).pipe(
+    Effect.andThen(untilRunning(group, (running) => running === size)),
+    Effect.provide(context)
+  )
+  const millis = now() - began
+  const statements = others.slice(before)
+  return {
+    millis,
+    statements: statements.length,
+    looks: statements.filter((text) => text.includes("SELECT -1, NULL")).length,
+    starts: statements.filter((text) => text.includes("INSERT INTO agent_runs")).length
+  }
+}, Effect.scoped)
+
+const startAllByHand = Effect.fnUntraced(function* (url: string) {
+  const context = yield* Layer.build(storesOn(url, { notify: false }))
+  const sql = yield* Effect.provide(SqlClient.SqlClient, context)
+  let statements = 0
+  const asked = yield* Latch.make(false)
+  const began = now()
+  yield* Effect.forEach(
+    messagesOf("byHand", size),
+    ({ messageId }) =>
+      watchByHand({
+        isStopped: Effect.map(
+          sql`SELECT user_aborted_at FROM agent_runs WHERE run_key = ${messageId}`,
+          () => {
+            statements++
+            if (statements === size) asked.openUnsafe()
+            return false
+          }
+        ),
+        pollInterval: "1 hour",
+        pollTimeout: "1 minute"
+      }),
+    { discard: true }
+  )
+  yield* asked.await
+  return { statements, millis: now() - began }
+}, Effect.scoped)
