@@ -31,6 +31,8 @@ export interface PartResult {
 export interface PartOptions {
   /** Fewer rounds and smaller sizes, for a first look: its bars say little. */
   readonly quick: boolean
+  /** It was asked for by name, so it may take the time it needs. */
+  readonly named: boolean
   /** Of a database of the benchmark's own; parts that ask for one are left out without it. */
   readonly databaseUrl: string | undefined
 }
