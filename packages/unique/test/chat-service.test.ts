@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { Tool, Toolkit } from "effect/ai"
 import { FetchHttpClient, HttpClient } from "effect/http"
+import { TestClock } from "effect/testing"
 import {
   CancellationWatcher,
   MessageContent,
@@ -461,12 +462,13 @@ describe("an event that is delivered again", () => {
 })
 
 describe("a next segment", () => {
-  it.live("whose answer comes too late is completed when it comes", () =>
+  it.effect("whose answer comes too late is completed when it comes", () =>
     Effect.gen(function* () {
+      yield* TestClock.setTime(Date.now())
       const answered = Deferred.makeUnsafe<void>()
       const pass = Deferred.makeUnsafe<void>()
       const { first, inRun, platform, timesSent } = yield* openTurn([], {
-        chat: { writeTimeout: "200 millis" },
+        chat: { pollInterval: "1 hour", writeTimeout: "5 seconds" },
         client: HttpClient.transform((answer, { method }) =>
           method === "POST"
             ? Effect.tap(answer, () =>
@@ -475,15 +477,20 @@ describe("a next segment", () => {
             : answer
         )
       })
-      yield* inRun(
-        Effect.gen(function* () {
-          const error = yield* Effect.flip(next)
-          assert.strictEqual("reason" in error && error.reason._tag, "ContentUnavailable")
-          const watcher = yield* CancellationWatcher
-          assert.strictEqual((yield* watcher.run).ref.messageId, first)
-        })
+      const fiber = yield* Effect.forkChild(
+        inRun(
+          Effect.gen(function* () {
+            const error = yield* Effect.flip(next)
+            const watcher = yield* CancellationWatcher
+            return { error, watched: (yield* watcher.run).ref.messageId }
+          })
+        )
       )
       yield* Deferred.await(answered)
+      yield* TestClock.adjust("5 seconds")
+      const { error, watched } = yield* Fiber.join(fiber)
+      assert.strictEqual("reason" in error && error.reason._tag, "ContentUnavailable")
+      assert.strictEqual(watched, first)
       const made = platform.messagesOf(chatId).at(-1)?.id ?? ""
       assert.notStrictEqual(made, first)
       assert.isNull(wireOf(platform, made).completedAt)
