@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -119,14 +120,14 @@ const overhear = Effect.gen(function* () {
   }
 })
 
-const ports = (baseUrl: string) =>
+const ports = (baseUrl: string, timeout: Duration.Input) =>
   UniquePlatform.layer({
     apiKey: Redacted.make(key),
     appId: Redacted.make(app),
     baseUrl,
     assistantId: "assistant",
-    pollTimeout: "200 millis",
-    writeTimeout: "200 millis"
+    pollTimeout: timeout,
+    writeTimeout: timeout
   }).pipe(Layer.provide(FetchHttpClient.layer))
 
 const owner = { companyId: CompanyId.make(ada.companyId), userId: UserId.make(ada.userId) }
@@ -134,10 +135,13 @@ const chatId = ChatId.make("chat")
 const run = runOf({ ...ada, chatId, id: "m" })
 
 /** Does all there is, and answers all that can be known of it. */
-const overheardAt = Effect.fnUntraced(function* (baseUrl: string) {
+const overheardAt = Effect.fnUntraced(function* (
+  baseUrl: string,
+  timeout: Duration.Input = "1 minute"
+) {
   const { dumps, layer, spans, warned } = yield* overhear
   yield* Effect.gen(function* () {
-    const context = yield* Layer.build(Layer.fresh(ports(baseUrl)))
+    const context = yield* Layer.build(Layer.fresh(ports(baseUrl, timeout)))
     const store = Context.get(context, MessageStore)
     const content = Context.get(context, MessageContent)
     const platform = Context.get(context, UniquePlatform)
@@ -234,7 +238,10 @@ describe("neither key nor app id is in lines, spans and errors", () => {
       Effect.gen(function* () {
         const platform = yield* startPlatform()
         platform.respond(rule)
-        const { dump } = yield* overheardAt(platform.baseUrl)
+        const { dump } = yield* overheardAt(
+          platform.baseUrl,
+          name === "no answer" ? "200 millis" : undefined
+        )
         assert.match(dump, said)
         assert.notInclude(dump, "s3cret")
         // They were sent, or there is nothing to hide.

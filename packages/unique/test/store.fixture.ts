@@ -70,6 +70,9 @@ export const runOf = (message: Parameters<typeof refOf>[0]): Run => {
   return Run.make({ ref, runId: RunId.make(`run of ${ref.messageId}`) })
 }
 
+// A machine with much else to do is no platform that hangs.
+const patient = { pollTimeout: "1 minute", writeTimeout: "1 minute" } as const
+
 /** The ports, on a platform that is there already. */
 export const openPorts = Effect.fnUntraced(function* (
   platform: Pick<Platform, "apiKey" | "appId" | "baseUrl">,
@@ -87,7 +90,7 @@ export const open = Effect.fnUntraced(function* (
   options: PlatformOptions = {}
 ) {
   const platform = yield* startPlatform(options)
-  const ports = yield* openPorts(platform, settings)
+  const ports = yield* openPorts(platform, { ...patient, ...settings })
   return {
     platform,
     ...ports,
@@ -129,7 +132,7 @@ export const whyNot = Effect.fnUntraced(function* (store: MessageStore["Service"
 /** A process with a repo on the store. */
 export const openRepo = (store: MessageStore["Service"], options?: MessageRepoOptions) =>
   Effect.map(
-    Layer.build(Layer.fresh(MessageRepo.layer(options))).pipe(
+    Layer.build(Layer.fresh(MessageRepo.layer({ pollTimeout: "1 minute", ...options }))).pipe(
       Effect.provideService(MessageStore, store)
     ),
     Context.get(MessageRepo)
