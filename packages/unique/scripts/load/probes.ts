@@ -27,8 +27,8 @@ export interface Pause {
   readonly own: number
   /** Collections took so much of it, by their own account, which leaves out the marking in steps. */
   readonly collecting: number
-  /** The marking of the whole heap began in it, and Node may have done all its steps in this turn. */
-  readonly marking: boolean
+  /** The whole heap was being collected, from the begin of its marking to its end. */
+  readonly major: boolean
 }
 
 interface Collections {
@@ -62,7 +62,16 @@ export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: 
   yield* Effect.sleep(20)
   observer.disconnect()
   const ofKind = (kind: number) => entries.filter((entry) => kindOf(entry) === kind)
+  const major = ofKind(constants.NODE_PERFORMANCE_GC_MAJOR)
   const marks = ofKind(constants.NODE_PERFORMANCE_GC_INCREMENTAL)
+  // Its steps have no entries of their own, and Node may do all of them in one turn.
+  const cycles = major.map(({ duration, startTime }) => {
+    const marking = marks.findLast((mark) => mark.startTime <= startTime)?.startTime ?? startTime
+    return {
+      from: startTime - marking < longestMarking ? marking : startTime,
+      to: startTime + duration
+    }
+  })
   const pausesOf = ({ longest }: ReturnType<typeof makePauses>) =>
     longest().map(({ from, own, took }): Pause => {
       const collecting = entries.map(
@@ -74,7 +83,7 @@ export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: 
         took,
         own,
         collecting: collecting.reduce((sum, millis) => sum + Math.max(0, millis), 0),
-        marking: marks.some(({ startTime }) => startTime >= from && startTime < from + took)
+        major: cycles.some((cycle) => cycle.from < from + took && cycle.to > from)
       }
     })
   const figures: ProbeFigures = {
@@ -82,7 +91,7 @@ export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: 
     late: pausesOf(late),
     turns: pausesOf(turns),
     collections: {
-      major: collections(ofKind(constants.NODE_PERFORMANCE_GC_MAJOR)),
+      major: collections(major),
       minor: collections(ofKind(constants.NODE_PERFORMANCE_GC_MINOR))
     },
     cpu: (system + user) / 1000 / passed,
@@ -90,6 +99,9 @@ export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: 
   }
   return figures
 })
+
+// What began to be marked longer ago has been collected before.
+const longestMarking = 2000
 
 const turnFor = (seconds: number, mark: () => void) =>
   Effect.callback<void>((resume) => {
@@ -105,23 +117,31 @@ const turnFor = (seconds: number, mark: () => void) =>
 /** The longest times from one mark to the next. */
 const makePauses = () => {
   let longest: ReadonlyArray<{ from: number; took: number; own: number }> = []
-  let before: { readonly at: number; readonly cpu: number } | undefined
+  let before = 0
+  let cpu = 0
+  let cpuAt = 0
   return {
     longest: () => longest,
     mark: () => {
-      const here = { at: performance.now(), cpu: threadCpu() }
-      if (before !== undefined) {
-        const took = here.at - before.at
-        if (took > (longest[4]?.took ?? 0)) {
-          longest = [...longest, { from: before.at, took, own: here.cpu - before.cpu }]
+      const here = performance.now()
+      const took = before === 0 ? 0 : here - before
+      // What is made here is collected too, by those who are looked at: seldom more than numbers.
+      if (took > 1 || here - cpuAt > 1) {
+        const all = threadCpu()
+        if (took > (longest[kept - 1]?.took ?? 2)) {
+          longest = [...longest, { from: before, took, own: all - cpu }]
             .toSorted((one, other) => other.took - one.took)
-            .slice(0, 5)
+            .slice(0, kept)
         }
+        cpu = all
+        cpuAt = here
       }
       before = here
     }
   }
 }
+
+const kept = 50
 
 const threadCpu = () => {
   const { system, user } = process.threadCpuUsage()
