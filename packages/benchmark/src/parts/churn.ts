@@ -157,8 +157,8 @@ export const churn: Part = {
           rate,
           ratio("100 at a time, on the store in memory: times the bare rate", "memory", "bare"),
           ratio("one after the other: times the bare rate", "watchedAlone", "bareAlone"),
-          { name: "heap before", unit: "MiB", rounds: [before] },
-          { name: "heap after each round", unit: "MiB", rounds: heaps }
+          { name: "heap before", unit: "MiB" as const, rounds: [before] },
+          { name: "heap after each round", unit: "MiB" as const, rounds: heaps }
         ],
         bars,
         notes: [
