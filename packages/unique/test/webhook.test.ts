@@ -1,6 +1,7 @@
 // Requests to a webhook: which are the platform's, and what is read from them.
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -394,7 +395,7 @@ for (const way of ways) {
   })
 }
 
-describe("a body that breaks off", () => {
+describe("a body that breaks off, or never ends", () => {
   const requestOf = (
     body: ReadableStream<Uint8Array>,
     headers: Readonly<Record<string, string>>
@@ -417,6 +418,28 @@ describe("a body that breaks off", () => {
       assert.strictEqual(longer.reason, "Unreadable")
     })
   )
+
+  it.effect("is read no further than it may be long", () =>
+    Effect.gen(function* () {
+      const piece = 64 * 1024
+      let pieces = 0
+      const left = yield* Deferred.make<void>()
+      const endless = new ReadableStream<Uint8Array>({
+        pull: (controller) => {
+          // One that is read to its end would end here, and be too long as well.
+          if (++pieces > 1000) controller.close()
+          else controller.enqueue(new Uint8Array(piece))
+        },
+        cancel: () => {
+          Deferred.doneUnsafe(left, Effect.void)
+        }
+      })
+      const error = yield* read(requestOf(endless, {}))
+      assert.strictEqual(error.reason, "TooLarge")
+      yield* Deferred.await(left)
+      assert.isAtMost(pieces, 20)
+    })
+  )
 })
 
 describe("a body that somebody has read before", () => {
@@ -430,6 +453,19 @@ describe("a body that somebody has read before", () => {
       assert.strictEqual(yield* used.outcomeOf(used.event), "400 Unreadable")
       assert.strictEqual(
         yield* used.outcome({ body: JSON.stringify(used.event), chunked: true }),
+        "400 Unreadable"
+      )
+      // Not held by its reader any more, and empty without an error.
+      const released = yield* openHook("web", {
+        before: (_, web) =>
+          Effect.promise(async () => {
+            const reader = web.body?.getReader()
+            while (!((await reader?.read())?.done ?? true));
+            reader?.releaseLock()
+          })
+      })
+      assert.strictEqual(
+        yield* released.outcome({ body: JSON.stringify(released.event), chunked: true }),
         "400 Unreadable"
       )
       const locked = yield* openHook("web", {
