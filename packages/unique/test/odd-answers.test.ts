@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import type { Run } from "effect-cancellation"
+import { FetchHttpClient } from "effect/http"
 import {
   ada,
   ask,
@@ -16,12 +17,14 @@ import {
   listen,
   ofChat,
   open,
+  openPorts,
   openRepo,
   type Rule,
   runOf,
   type Trouble,
   whyNot
 } from "./store.fixture.ts"
+import { startPlatform } from "./support/PlatformServer.ts"
 
 const nested = (status: number) => json(status, { error: { message: "No.", cause: { status } } })
 const flat = (status: number) =>
@@ -166,6 +169,23 @@ describe("a redirect", () => {
     )
   }
 })
+
+it.live("a redirect that the client does not follow is a failed read, and sends nothing on", () =>
+  Effect.gen(function* () {
+    const [platform, elsewhere] = [yield* startPlatform(), yield* startPlatform()]
+    const run = runOf({ ...ada, chatId: "chat", id: platform.add({ ...ada, chatId: "chat" }).id })
+    platform.respond(() => ({
+      status: 307,
+      body: "",
+      headers: { location: `${elsewhere.baseUrl}/messages` }
+    }))
+    const { store } = yield* openPorts(platform).pipe(
+      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" })
+    )
+    assert.match(yield* whyNot(store, run), /answered 307 .* it redirects; give the address itself/)
+    assert.strictEqual(elsewhere.requests.length, 0)
+  }).pipe(Effect.scoped)
+)
 
 /** Of a message in the list. */
 const time = "2026-11-29T12:00:00.000Z"

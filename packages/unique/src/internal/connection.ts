@@ -102,8 +102,7 @@ export const makeConnection = (options: {
       )
       yield* Effect.annotateCurrentSpan("http.response.status_code", response.status)
       yield* pauses.saw(place, response)
-      // `fetch` follows redirects by itself: what answered is not what was asked.
-      if (Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected)) {
+      if (redirects(response)) {
         return yield* oddAnswer(response.status, "it redirects; give the address itself as baseUrl")
       }
       const answer = yield* answerOf(response, told)
@@ -198,6 +197,11 @@ const sendable = /^(?! )[ -~]+(?<! )$/
 const dots = new Set([".", ".."])
 
 const isList = Schema.is(MessageList)
+
+// `fetch` follows by itself, unless it is told not to: what answered is not what was asked.
+const redirects = (response: HttpClientResponse.HttpClientResponse): boolean =>
+  (response.status >= 300 && response.status < 400 && response.status !== 304) ||
+  Option.exists(HttpClientResponse.toWeb(response), ({ redirected }) => redirected)
 
 const bodyOf = (response: HttpClientResponse.HttpClientResponse, told: Told) =>
   Effect.gen(function* () {
