@@ -11,7 +11,7 @@ export interface ProbeFigures {
   /** The longest turns of a loop that never rests; none if it was not asked for. */
   readonly turns: ReadonlyArray<Pause>
   readonly collections: { readonly major: Collections; readonly minor: Collections }
-  /** Processor time for each second, and the part of it in which the loop was busy. */
+  /** Processor time for each millisecond, and the part of it in which the loop was busy. */
   readonly cpu: number
   readonly busy: number
 }
@@ -27,7 +27,7 @@ export interface Pause {
   readonly own: number
   /** Collections took so much of it, by their own account, which leaves out the marking in steps. */
   readonly collecting: number
-  /** The whole heap was being collected, from the begin of its marking to its end. */
+  /** The whole heap was being collected, or was about to be. */
   readonly major: boolean
 }
 
@@ -36,42 +36,40 @@ interface Collections {
   readonly longest: number
 }
 
-/** Looks on for so many seconds; for more seconds in a loop that never rests, if there are any. */
-export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: number) {
+/**
+ * Looks on: for so many seconds with nothing but the collector's own account, as long again with timers
+ * of 1 ms, and, if it is asked for, as long again in a loop that never rests.
+ */
+export const probe = Effect.fnUntraced(function* (seconds: number, withTurns: boolean) {
   const entries: Array<PerformanceEntry> = []
   const observer = new PerformanceObserver((list) => entries.push(...list.getEntries()))
   observer.observe({ entryTypes: ["gc"] })
+  const begun = performance.now()
+  const [cpuBefore, busyBefore] = [process.cpuUsage(), performance.eventLoopUtilization()]
+  yield* Effect.sleep(seconds * 1000)
+  const { system, user } = process.cpuUsage(cpuBefore)
+  const busy = performance.eventLoopUtilization(busyBefore).utilization
+  const passed = performance.now() - begun
+
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
-  const [cpuBefore, busyBefore, begun] = [
-    process.cpuUsage(),
-    performance.eventLoopUtilization(),
-    performance.now()
-  ]
   const late = makePauses()
   const timer = setInterval(late.mark, 1)
   yield* Effect.sleep(seconds * 1000)
   clearInterval(timer)
-  const { system, user } = process.cpuUsage(cpuBefore)
-  const busy = performance.eventLoopUtilization(busyBefore).utilization
-  const passed = performance.now() - begun
   delay.disable()
+
   const turns = makePauses()
-  if (turnSeconds > 0) yield* turnFor(turnSeconds, turns.mark)
+  if (withTurns) yield* turnFor(seconds, turns.mark)
   // Its entries come a turn late.
   yield* Effect.sleep(20)
   observer.disconnect()
   const ofKind = (kind: number) => entries.filter((entry) => kindOf(entry) === kind)
   const major = ofKind(constants.NODE_PERFORMANCE_GC_MAJOR)
-  const marks = ofKind(constants.NODE_PERFORMANCE_GC_INCREMENTAL)
-  // Its steps have no entries of their own, and Node may do all of them in one turn.
-  const cycles = major.map(({ duration, startTime }) => {
-    const marking = marks.findLast((mark) => mark.startTime <= startTime)?.startTime ?? startTime
-    return {
-      from: startTime - marking < longestMarking ? marking : startTime,
-      to: startTime + duration
-    }
-  })
+  const cycles = major.map(({ duration, startTime }) => ({
+    from: startTime - marking,
+    to: startTime + duration
+  }))
   const pausesOf = ({ longest }: ReturnType<typeof makePauses>) =>
     longest().map(({ from, own, took }): Pause => {
       const collecting = entries.map(
@@ -100,8 +98,9 @@ export const probe = Effect.fnUntraced(function* (seconds: number, turnSeconds: 
   return figures
 })
 
-// What began to be marked longer ago has been collected before.
-const longestMarking = 2000
+// The whole heap is marked in steps before it is collected. They have no entries of their own, and
+// Node may do many of them in one turn.
+const marking = 300
 
 const turnFor = (seconds: number, mark: () => void) =>
   Effect.callback<void>((resume) => {

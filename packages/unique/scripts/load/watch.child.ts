@@ -71,8 +71,7 @@ const watching = Effect.gen(function* () {
         break
       }
       case "measure": {
-        const turnSeconds = order.turns ? load.seconds / 3 : 0
-        const figures = yield* probe(load.seconds - turnSeconds, turnSeconds)
+        const figures = yield* probe(load.seconds / (order.turns ? 3 : 2), order.turns)
         const last = now() + load.pollMillis + 20_000
         while (interrupts.length < load.stops && now() < last) yield* Effect.sleep(50)
         const all: WatchFigures = {
