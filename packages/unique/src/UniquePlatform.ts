@@ -110,7 +110,8 @@ export class UniquePlatform extends Context.Service<
   }
 >()("effect-cancellation-unique/UniquePlatform") {
   /**
-   * Stops and texts on the platform. It never waits for the platform to be built.
+   * Stops and texts on the platform. It never waits for the platform to be built. `fetch` follows a
+   * redirect, and sends app id and texts on to wherever it leads, unless it is told not to as below.
    *
    * The platform keeps messages and no runs, so parts of what `findRuns` answers, and of the receipts
    * made of it, are derived from an assistant's message. `runId` is the message's id, whatever the
@@ -126,7 +127,10 @@ export class UniquePlatform extends Context.Service<
    * import { MessageRepo } from "effect-cancellation"
    * import { UniquePlatform } from "effect-cancellation-unique"
    *
-   * const Platform = UniquePlatform.layerConfig().pipe(Layer.provide(FetchHttpClient.layer))
+   * const Client = FetchHttpClient.layer.pipe(
+   *   Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }))
+   * )
+   * const Platform = UniquePlatform.layerConfig().pipe(Layer.provide(Client))
    * const Repo = MessageRepo.layer().pipe(Layer.provideMerge(Platform))
    * ```
    */

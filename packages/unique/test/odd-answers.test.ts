@@ -1,11 +1,15 @@
 // An answer that cannot be understood is a failed read: no stop, no "goes on", no "gone".
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import type { Run } from "effect-cancellation"
+import * as Redacted from "effect/Redacted"
+import { MessageChange, MessageContent, MessageStore, type Run } from "effect-cancellation"
 import { FetchHttpClient } from "effect/http"
+import { UniquePlatform } from "../src/index.ts"
 import {
   ada,
   ask,
@@ -17,7 +21,6 @@ import {
   listen,
   ofChat,
   open,
-  openPorts,
   openRepo,
   type Rule,
   runOf,
@@ -179,11 +182,20 @@ it.live("a redirect that the client does not follow is a failed read, and sends 
       body: "",
       headers: { location: `${elsewhere.baseUrl}/messages` }
     }))
-    const { store } = yield* openPorts(platform).pipe(
-      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" })
+    const Client = FetchHttpClient.layer.pipe(
+      Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }))
     )
-    assert.match(yield* whyNot(store, run), /answered 307 .* it redirects; give the address itself/)
-    assert.strictEqual(elsewhere.requests.length, 0)
+    const ports = UniquePlatform.layer({
+      apiKey: Redacted.make(platform.apiKey),
+      appId: Redacted.make(platform.appId),
+      baseUrl: platform.baseUrl
+    }).pipe(Layer.provide(Client))
+    const context = yield* Layer.build(Layer.fresh(ports))
+    const why = yield* whyNot(Context.get(context, MessageStore), run)
+    assert.match(why, /answered 307 .* it redirects; give the address itself/)
+    const change = MessageChange.make({ ref: run.ref, text: "What she said." })
+    yield* Effect.flip(Context.get(context, MessageContent).modify(change))
+    assert.strictEqual(elsewhere.connections, 0)
   }).pipe(Effect.scoped)
 )
 

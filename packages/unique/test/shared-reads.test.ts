@@ -75,12 +75,14 @@ describe("reads that wait for their turn", () => {
       assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), [1, 1, 1])
       const second = yield* next
       assert.strictEqual(second.key, "other")
+      // One that is over takes none with it that waits.
+      const later = yield* start("chat")
       yield* Deferred.succeed(second.answer, 2)
       assert.strictEqual(yield* Fiber.join(other), 2)
       const third = yield* next
       assert.strictEqual(third.key, "chat")
       yield* Deferred.succeed(third.answer, 3)
-      assert.strictEqual(yield* Fiber.join(late), 3)
+      assert.deepStrictEqual(yield* Effect.forEach([late, later], Fiber.join), [3, 3])
       assert.strictEqual(yield* left, 0)
     }).pipe(Effect.scoped)
   )

@@ -36,7 +36,6 @@ export const makeSharedReads = <Q, A, E>(options: {
     })
     return inTurn(question)(begun).pipe(
       Effect.onExit((exit) => Deferred.done(read.answer, exit)),
-      Effect.interruptible,
       Effect.forkIn(scope),
       Effect.map((fiber) => {
         read.fiber = fiber
