@@ -209,6 +209,9 @@ describe("an answer on the platform", () => {
         Effect.gen(function* () {
           yield* speak
           const { ref } = yield* next
+          const { completedAt, stoppedStreamingAt } = wireOf(platform, first)
+          assert.match(String(stoppedStreamingAt), iso)
+          assert.isNull(completedAt)
           yield* speak
           yield* complete
           return ref.messageId
@@ -286,6 +289,24 @@ describe("Stop on the platform's page", () => {
       })
     )
   }
+
+  it.live("at a next message that the platform knows of no turn with ends the run too", () =>
+    Effect.gen(function* () {
+      const wait = makeWait()
+      const { first, inRun, outcomes, platform } = yield* openTurn([
+        [...says("Tw"), wait.here, ends()]
+      ])
+      platform.patchState(first, { responseTurnId: undefined, segmentIndex: undefined })
+      const fiber = yield* Effect.forkChild(inRun(Effect.andThen(next, speak)))
+      yield* wait.reached
+      const { id } = platform.pressStop(chatId)
+      assert.notStrictEqual(id, first)
+      yield* wait.cut
+      assert.isTrue((yield* Fiber.join(fiber)).stoppedByUser)
+      assert.strictEqual((yield* outcomes)[id], "stopped")
+      assert.match(String(wireOf(platform, first).completedAt), iso)
+    })
+  )
 
   it.live("during the work after the answer ends that, and the run is none that completed", () =>
     Effect.gen(function* () {
