@@ -33,6 +33,7 @@ export default defineConfig({
       project("effect-cancellation-unique", "packages/unique"),
       project("effect-cancellation-promise", "packages/promise", [postgres]),
       project("effect-cancellation-demo", "packages/demo", [postgres]),
+      project("effect-cancellation-benchmark", "packages/benchmark", [postgres]),
       project("scripts", "scripts")
     ]
   }

@@ -33,6 +33,7 @@ const checks: ReadonlyArray<Check> = [
       [tsc, "-p", "packages/unique"],
       [tsc, "-p", "packages/promise"],
       [tsc, "-p", "packages/demo"],
+      [tsc, "-p", "packages/benchmark"],
       [tsc, "-p", "scripts"]
     ]
   },

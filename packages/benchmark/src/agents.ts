@@ -1,7 +1,9 @@
 /**
  * Runs on PostgreSQL whose work never ends, and the statements that they cost.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -16,7 +18,7 @@ import { SqlClient } from "effect/sql"
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6
 
 /** A hundred messages to a chat, in chats of the group. */
-export const messageOf = (group: string, index: number): MessageRef =>
+const messageOf = (group: string, index: number): MessageRef =>
   MessageRef.of({
     chatId: `${group}-${Math.floor(index / 100)}`,
     messageId: `${group}-${index}`
@@ -35,16 +37,33 @@ export const repoOn = (url: string, options?: Omit<Postgres.PostgresOptions, "ur
  * one's work was interrupted.
  */
 export const startAgents = (
-  refs: Iterable<MessageRef>,
-  onInterrupt: (ref: MessageRef) => void = () => {}
+  refs: ReadonlyArray<MessageRef>,
+  {
+    onInterrupt = () => {},
+    pollInterval
+  }: {
+    readonly onInterrupt?: (ref: MessageRef) => void
+    readonly pollInterval?: Duration.Input
+  } = {}
 ) =>
-  Effect.forEach(refs, (ref) =>
-    Effect.never.pipe(
-      Effect.onInterrupt(() => Effect.sync(() => onInterrupt(ref))),
-      CancellationWatcher.runWithCancellation({ cancelResult: undefined }),
-      Effect.provide(CancellationWatcher.layer({ ref }), { local: true }),
-      Effect.forkScoped
+  forkAll(
+    refs.map((ref) =>
+      Effect.never.pipe(
+        Effect.onInterrupt(() => Effect.sync(() => onInterrupt(ref))),
+        CancellationWatcher.runWithCancellation({ cancelResult: undefined }),
+        Effect.provide(CancellationWatcher.layer({ ref, pollInterval }), { local: true })
+      )
     )
+  )
+
+/**
+ * Runs each in a fiber until the scope closes, and then ends them all at once, as the end of a process
+ * does: `forkScoped` would end one after the other.
+ */
+export const forkAll = <A, E, R>(effects: ReadonlyArray<Effect.Effect<A, E, R>>) =>
+  Effect.acquireRelease(
+    Effect.forEach(effects, (effect) => Effect.forkDetach(effect)),
+    Fiber.interruptAll
   )
 
 export const messagesOf = (group: string, count: number, from = 0): ReadonlyArray<MessageRef> =>

@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import { CancellationWatcher, type MessageRef } from "effect-cancellation"
-import { messagesOf, now, repoOn, untilRunning } from "../agents.ts"
+import { forkAll, messagesOf, now, repoOn, untilRunning } from "../agents.ts"
 import type { Part } from "../Part.ts"
 import { type Request, startRequester, stopOf } from "../requester.ts"
 import { percentile } from "../statistics.ts"
@@ -109,18 +109,20 @@ const once = Effect.fnUntraced(function* (
   const refs = messagesOf(group, size)
   const interrupts = new Map<string, Array<number>>()
   const events = new Map<string, number>()
-  const agents = yield* Effect.forEach(refs, (ref) => {
-    const { messageId } = ref
-    return watched(
-      ref,
-      () => {
-        interrupts.set(messageId, [...(interrupts.get(messageId) ?? []), now()])
-      },
-      () => {
-        events.set(messageId, (events.get(messageId) ?? 0) + 1)
-      }
-    )
-  }).pipe(Effect.provide(context))
+  const agents = yield* forkAll(
+    refs.map((ref) => {
+      const { messageId } = ref
+      return watched(
+        ref,
+        () => {
+          interrupts.set(messageId, [...(interrupts.get(messageId) ?? []), now()])
+        },
+        () => {
+          events.set(messageId, (events.get(messageId) ?? 0) + 1)
+        }
+      )
+    })
+  ).pipe(Effect.provide(context))
   yield* Effect.provide(
     untilRunning(group, (running) => running === size),
     context
@@ -173,8 +175,4 @@ const watched = (ref: MessageRef, onInterrupt: () => void, onEvent: () => void) 
       Effect.onInterrupt(Effect.never, () => Effect.sync(onInterrupt)),
       { cancelResult: undefined }
     )
-  }).pipe(
-    Effect.scoped,
-    Effect.provide(CancellationWatcher.layer({ ref }), { local: true }),
-    Effect.forkScoped
-  )
+  }).pipe(Effect.scoped, Effect.provide(CancellationWatcher.layer({ ref }), { local: true }))

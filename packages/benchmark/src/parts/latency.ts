@@ -80,9 +80,11 @@ const measure = Effect.fnUntraced(function* (options: {
   const moments = new Map<string, Deferred.Deferred<number>>()
   const start = Effect.fnUntraced(function* (refs: ReadonlyArray<MessageRef>) {
     for (const { messageId } of refs) moments.set(messageId, Deferred.makeUnsafe())
-    const agents = yield* startAgents(refs, ({ messageId }) => {
-      const moment = moments.get(messageId)
-      if (moment !== undefined) Deferred.doneUnsafe(moment, Effect.succeed(now()))
+    const agents = yield* startAgents(refs, {
+      onInterrupt: ({ messageId }) => {
+        const moment = moments.get(messageId)
+        if (moment !== undefined) Deferred.doneUnsafe(moment, Effect.succeed(now()))
+      }
     })
     yield* untilRunning(group, (running) => running === refs.length)
     return agents

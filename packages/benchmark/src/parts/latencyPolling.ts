@@ -91,7 +91,9 @@ const start = Effect.fnUntraced(function* (size: number) {
   const begin = (some: ReadonlyArray<MessageRef>) =>
     Effect.flatMap(Layer.build(Layer.fresh(MessageRepo.layer())), (repo) =>
       Effect.provide(
-        startAgents(some, ({ messageId }) => void moments.set(messageId, now())),
+        startAgents(some, {
+          onInterrupt: ({ messageId }) => void moments.set(messageId, now())
+        }),
         repo
       )
     )

@@ -1,0 +1,149 @@
+/** What must not grow, counted: it is the same on any machine, however busy it is. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import { CancellationWatcher, MessageRepo, MessageStore, RunQuery } from "effect-cancellation"
+import * as Postgres from "../../sql/test/support/Postgres.ts"
+import {
+  countStatements,
+  forkAll,
+  messagesOf,
+  repoOn,
+  startAgents,
+  untilRunning
+} from "../src/agents.ts"
+
+const until = <A, E, R>(look: Effect.Effect<A, E, R>, accept: (seen: A) => boolean) =>
+  Effect.repeat(look, { schedule: Schedule.spaced("10 millis"), until: accept })
+
+describe("on PostgreSQL", () => {
+  const started = Effect.fnUntraced(function* (size: number) {
+    const { url } = yield* Postgres.database
+    const counted = countStatements()
+    const context = yield* Effect.withTracer(
+      Layer.build(repoOn(Redacted.value(url), { notify: false })),
+      counted.tracer
+    )
+    const before = counted.others.length
+    yield* startAgents(messagesOf("counted", size), { pollInterval: "200 millis" }).pipe(
+      Effect.andThen(untilRunning("counted", (running) => running === size)),
+      Effect.provide(context)
+    )
+    return { ...counted, starts: counted.others.slice(before) }
+  })
+
+  it.live.each([
+    { size: 1, statements: 1 },
+    { size: 1000, statements: 1 },
+    { size: 2500, statements: 3 }
+  ])(
+    "a tick of $size runs is $statements statements, and their start is no more looks",
+    ({ size, statements }) =>
+      Effect.gen(function* () {
+        const { ofTicks, starts } = yield* started(size)
+        const transactions = starts.filter((text) => text.includes("INSERT INTO agent_runs"))
+        // The first to start does not wait for the others.
+        assert.isAtMost(transactions.length, 1 + Math.ceil(size / 1000))
+        // Eight statements a transaction, and a renewal of the lease.
+        assert.isAtMost(starts.length, 8 * transactions.length + 1)
+        assert.isFalse(starts.some((text) => text.includes("UNION ALL SELECT -1")))
+
+        const before = ofTicks().length
+        yield* until(Effect.sync(ofTicks), (ticks) => ticks.length >= before + 3)
+        // The first may have been under way while there were fewer runs.
+        assert.deepStrictEqual(ofTicks().slice(before + 1, before + 3), [statements, statements])
+      }).pipe(Effect.scoped),
+    60_000
+  )
+})
+
+/** Fibers and sleeps that are there now, of what is run with the counter. */
+const makeCounter = Effect.gen(function* () {
+  const clock = yield* Clock.Clock
+  const count = { fibers: 0, sleeps: 0 }
+  const metrics: Metric.FiberRuntimeMetricsService = {
+    recordFiberStart: () => void count.fibers++,
+    recordFiberEnd: () => void count.fibers--
+  }
+  const counting: Clock.Clock = {
+    currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+    currentTimeMillis: clock.currentTimeMillis,
+    currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+    currentTimeNanos: clock.currentTimeNanos,
+    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: clock.monotonicTimeNanos,
+    sleep: (duration) =>
+      Effect.suspend(() => {
+        count.sleeps++
+        return Effect.ensuring(
+          clock.sleep(duration),
+          Effect.sync(() => void count.sleeps--)
+        )
+      })
+  }
+  return {
+    count,
+    counted: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      effect.pipe(
+        Effect.provideService(Metric.FiberRuntimeMetrics, metrics),
+        Effect.provideService(Clock.Clock, counting)
+      )
+  }
+})
+
+describe("in memory", () => {
+  const watching = Effect.fnUntraced(function* (
+    size: number,
+    work: Effect.Effect<void, never, CancellationWatcher>
+  ) {
+    const { count, counted } = yield* makeCounter
+    const store = yield* Layer.build(MessageStore.layerMemory())
+    yield* counted(
+      Effect.gen(function* () {
+        const repo = yield* Layer.build(MessageRepo.layer())
+        yield* forkAll(
+          messagesOf("counted", size).map((ref) =>
+            Effect.provide(work, CancellationWatcher.layer({ ref }), { local: true })
+          )
+        ).pipe(Effect.provide(repo))
+      }).pipe(Effect.provide(store))
+    )
+    const inMemory = yield* Effect.provide(MessageStore, store)
+    yield* until(
+      inMemory.findRuns(RunQuery.cases.Company.make({ runningOnly: true })),
+      (runs) => runs.length === size
+    )
+    return count
+  })
+  const grown = Effect.fnUntraced(function* (
+    work: Effect.Effect<void, never, CancellationWatcher>
+  ) {
+    const few = yield* watching(10, work)
+    const many = yield* watching(110, work)
+    return { fibers: (many.fibers - few.fibers) / 100, sleeps: many.sleeps - few.sleeps, few }
+  })
+
+  it.live("a watched run is no fiber but its own, and no timer", () =>
+    Effect.gen(function* () {
+      const { few, fibers, sleeps } = yield* grown(Effect.never)
+      assert.strictEqual(fibers, 1)
+      assert.strictEqual(sleeps, 0)
+      // Of the process: the ticks and the lease.
+      assert.strictEqual(few.sleeps, 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("runWithCancellation is two fibers more, and no timer", () =>
+    Effect.gen(function* () {
+      const { fibers, sleeps } = yield* grown(
+        CancellationWatcher.runWithCancellation(Effect.never, { cancelResult: undefined })
+      )
+      assert.strictEqual(fibers, 3)
+      assert.strictEqual(sleeps, 0)
+    }).pipe(Effect.scoped)
+  )
+})
