@@ -54,28 +54,26 @@ export const makePlatformStore = (options: {
         : Effect.succeed(turns.findingOf(message))
     })
 
-  const findIn = (
-    turns: Turns,
-    run: Run,
-    left: Duration.Duration
-  ): Effect.Effect<Finding, UniqueError> => {
-    const finding = turns.finding(run.ref.messageId)
-    return finding._tag === "Missing"
-      ? inTime(left, pollTimeout)(findAlone(run, turns))
-      : Effect.succeed(finding)
-  }
-
   const lookAtChat = (runs: Arr.NonEmptyReadonlyArray<Run>) =>
     Effect.timed(inTime(pollTimeout)(reads.list(runs[0].ref))).pipe(
       Effect.flatMap(([taken, { now, value }]) => {
         const turns = turnsOf(runs[0].ref, value)
         // All of a look is given up at once, and not what was read before.
         const left = Duration.subtract(pollTimeout, taken)
+        const listed = runs.map((run) => ({ run, finding: turns.finding(run.ref.messageId) }))
         return Effect.forEach(
-          runs,
-          (run): Effect.Effect<Found> =>
-            Effect.map(Effect.result(findIn(turns, run, left)), (result) => ({ run, result, now })),
-          { concurrency: "unbounded" }
+          listed,
+          ({ finding, run }): Effect.Effect<Found> =>
+            finding._tag === "Missing"
+              ? Effect.map(
+                  Effect.result(inTime(left, pollTimeout)(findAlone(run, turns))),
+                  (result) => ({ run, result, now })
+                )
+              : Effect.succeed({ run, result: Result.succeed(finding), now }),
+          // A fiber for each message that the list has would be a good part of the work of a look.
+          {
+            concurrency: listed.some(({ finding }) => finding._tag === "Missing") ? "unbounded" : 1
+          }
         )
       }),
       Effect.catch((error) =>
