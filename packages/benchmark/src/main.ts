@@ -1,9 +1,13 @@
 // `npm run bench [-- --quick] [parts]`: measures the library beside what it is compared with.
 import { fork } from "node:child_process"
 import { openServer } from "./database.ts"
+import { postgresVersion } from "./machine.ts"
 import { parts } from "./parts.ts"
 import type { Part, PartOptions, PartResult } from "./Part.ts"
+import { drawPlots } from "./plots.ts"
 import { printPart, printSummary } from "./report.ts"
+import { kept, type KeptPart, writeResults } from "./results.ts"
+import { writeTable } from "./table.ts"
 
 const quick = process.argv.includes("--quick")
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"))
@@ -30,19 +34,31 @@ const runPart = (part: Part, options: PartOptions): Promise<PartResult> =>
   })
 
 const results = new Map<string, PartResult>()
+const toKeep = new Map<string, KeptPart>()
 const server = wanted.some(({ needsDatabase }) => needsDatabase)
   ? await openServer(process.env["DATABASE_URL"] || undefined)
   : undefined
 try {
+  const postgres = await server?.withDatabase(postgresVersion)
   for (const part of wanted) {
-    const result =
-      server !== undefined && part.needsDatabase
-        ? await server.withDatabase((databaseUrl) => runPart(part, { quick, named, databaseUrl }))
-        : await runPart(part, { quick, named, databaseUrl: undefined })
+    const usesServer = server !== undefined && part.needsDatabase
+    const result = usesServer
+      ? await server.withDatabase((databaseUrl) => runPart(part, { quick, named, databaseUrl }))
+      : await runPart(part, { quick, named, databaseUrl: undefined })
     results.set(part.name, result)
+    toKeep.set(part.name, kept(part.about, result, usesServer ? postgres : undefined))
     printPart(part, result)
   }
 } finally {
   await server?.close()
 }
 printSummary(results)
+// A first look is none to keep.
+if (!quick) {
+  const all = writeResults(
+    toKeep,
+    parts.map(({ name }) => name)
+  )
+  writeTable(all)
+  drawPlots(all)
+}

@@ -1,0 +1,39 @@
+/**
+ * The last results as a table, between the markers in the README.
+ */
+import fs from "node:fs"
+import path from "node:path"
+import { shown } from "./report.ts"
+import type { KeptBar, KeptPart, Results } from "./results.ts"
+
+const readme = path.join(import.meta.dirname, "..", "README.md")
+const begin = "<!-- results: written by `npm run bench` -->"
+const end = "<!-- /results -->"
+
+/** Replaces the table in the README. */
+export const writeTable = (results: Results): void => {
+  const text = fs.readFileSync(readme, "utf8")
+  const from = text.indexOf(begin)
+  const to = text.indexOf(end)
+  if (from < 0 || to < from) throw new Error(`${readme} has no place for the results`)
+  const table = [begin, "", ...lines(results), "", ""].join("\n")
+  fs.writeFileSync(readme, text.slice(0, from) + table + text.slice(to))
+}
+
+const lines = ({ parts }: Results): ReadonlyArray<string> => [
+  ...Array.from(new Set(Object.values(parts).map(described))),
+  "",
+  "| part | promise | measured | at most, or at least | |",
+  "|---|---|---:|---:|---|",
+  ...Object.entries(parts).flatMap(([name, { bars }]) => bars.map((bar) => row(name, bar)))
+]
+
+const described = ({ date, machine, versions }: KeptPart): string => {
+  const postgres = versions.postgres === undefined ? "" : `, PostgreSQL ${versions.postgres}`
+  return `${date.slice(0, 10)}, ${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}; Node ${versions.node}, effect ${versions.effect}${postgres}.`
+}
+
+const row = (part: string, { atLeast, atMost, met, name, unit, value }: KeptBar): string => {
+  const limit = atMost === undefined ? `at least ${shown(atLeast ?? 0, unit)}` : shown(atMost, unit)
+  return `| \`${part}\` | ${name} | ${shown(value, unit)} | ${limit} | ${met ? "met" : "**missed**"} |`
+}
