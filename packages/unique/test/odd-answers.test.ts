@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import { MessageChange, MessageContent, MessageStore, type Run } from "effect-cancellation"
-import { FetchHttpClient } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { UniquePlatform } from "../src/index.ts"
 import {
   ada,
@@ -91,6 +91,7 @@ const oddLists: ReadonlyArray<Named> = [
   ["data of something else", json(200, { object: "page", data: [] })],
   ["data without a name", json(200, { data: [] })],
   ["a list with an error in it", json(200, { object: "list", data: [], error: "half of it" })],
+  ["a list in a redirect to nowhere", json(302, { object: "list", data: [] })],
   // Even from the platform: a list says which messages there are, not that there are none.
   ["404 for the whole chat", nested(404)],
   ["404 for the whole chat, as a string", flat(404)]
@@ -196,6 +197,27 @@ it.live("a redirect that the client does not follow is a failed read, and sends 
     const change = MessageChange.make({ ref: run.ref, text: "What she said." })
     yield* Effect.flip(Context.get(context, MessageContent).modify(change))
     assert.strictEqual(elsewhere.connections, 0)
+  }).pipe(Effect.scoped)
+)
+
+it.live("an answer that a browser hides, as it does of such a redirect, is no success", () =>
+  Effect.gen(function* () {
+    const Client = Layer.succeed(
+      HttpClient.HttpClient,
+      HttpClient.make((request) =>
+        Effect.succeed(HttpClientResponse.fromWeb(request, Response.error()))
+      )
+    )
+    const secret = Redacted.make("secret")
+    const ports = UniquePlatform.layer({ apiKey: secret, appId: secret }).pipe(
+      Layer.provide(Client)
+    )
+    const context = yield* Layer.build(Layer.fresh(ports))
+    const run = runOf({ ...ada, chatId: "chat", id: "m" })
+    assert.deepStrictEqual(yield* ask(Context.get(context, MessageStore), [run]), ["failed"])
+    const turn = { ...run.ref, userMessageId: "u" }
+    const error = yield* Effect.flip(Context.get(context, UniquePlatform).interruptTurn(turn))
+    assert.strictEqual(error.reason._tag, "OddAnswer")
   }).pipe(Effect.scoped)
 )
 

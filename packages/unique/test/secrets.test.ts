@@ -190,6 +190,11 @@ describe("neither key nor app id is in lines, spans and errors", () => {
       /x-app-id: <redacted>/
     ],
     ["401 that repeats it and nothing else", () => json(401, { error: key }), /401: <redacted>/],
+    [
+      "401 that repeats it twice",
+      () => json(401, { error: echo + echo }),
+      /<redacted>.+<redacted>/
+    ],
     ["401 as a page", () => ({ ...page, status: 401 }), /answered 401\./],
     ["400 that repeats it", () => json(400, { message: echo }), /answered 400: You sent/],
     ["a page that repeats it, in its headers too", () => page, /it is no JSON, but text\/html/],
