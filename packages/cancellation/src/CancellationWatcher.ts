@@ -201,20 +201,13 @@ const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
     }
   }
 
+  const look = Effect.flatMap(watch.look, () =>
+    detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : Effect.succeed(false)
+  )
+
   return CancellationWatcher.of({
     run: watch.run,
-    check: Effect.suspend(() =>
-      detection.isCancelledUnsafe()
-        ? Effect.succeed(true)
-        : Effect.andThen(
-            watch.look,
-            Effect.suspend(() =>
-              detection.isCancelledUnsafe()
-                ? Effect.as(detection.settled, true)
-                : Effect.succeed(false)
-            )
-          )
-    ),
+    check: Effect.suspend(() => (detection.isCancelledUnsafe() ? Effect.succeed(true) : look)),
     isCancelled: detection.isCancelled,
     cancellation: detection.cancellation,
     events: detection.events,

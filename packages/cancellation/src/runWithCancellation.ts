@@ -1,16 +1,18 @@
 /**
  * Runs work that a stop interrupts.
  *
- * The work is raced, by `Effect.raceFirst`, against the cancellation of the run. The flag decides: it
- * is looked at before the work starts and in the same step as it ends. If it is set, the cancel
- * result stands, whatever the work returned or failed with; if not, the work's own result does.
+ * The work is raced against the cancellation of the run, as `Effect.raceFirst` does it, but with no
+ * fiber for the other side. The flag decides: it is looked at before the work starts and in the same
+ * step as it ends. If it is set, the cancel result stands, whatever the work returned or failed with;
+ * if not, the work's own result does.
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { dual } from "effect/Function"
+import { constVoid, dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type { CancellationEvent } from "./CancellationEvent.ts"
 import {
@@ -18,7 +20,6 @@ import {
   type CancellationTiming,
   interruptWithin,
   recordEnd,
-  type Timing,
   timingOf
 } from "./internal/cancellable.ts"
 
@@ -118,86 +119,92 @@ const run = <A, E, R, B, E2, R2>(
   self: Cancellable,
   effect: Effect.Effect<A, E, R>,
   options: AnyRunOptions<B, E2, R2>
-): Effect.Effect<A | B | Option.Option<A>, E | E2, R | R2> =>
-  Effect.suspend(() => {
-    const { detection } = self
-    const before = detection.eventUnsafe()
-    if (before !== undefined) return cancelled(before, options)
+): Result<A, B, E | E2, R | R2> => {
+  if (options.pollInterval === undefined && options.gracePeriod === undefined) {
+    return watched(self, effect, options, self.gracePeriod)
+  }
+  return Effect.flatMap(timingOf(self, options), ({ gracePeriod, pollInterval }) => {
+    const work = watched(self, effect, options, gracePeriod)
+    return pollInterval === undefined
+      ? work
+      : Effect.acquireUseRelease(
+          self.watch.want(pollInterval),
+          () => work,
+          () => self.watch.unwant(pollInterval)
+        )
+  })
+}
 
-    const keepsValue = "cancelResult" in options || options.onCancelled !== undefined
-    const own = (exit: Exit.Exit<A, E>): Effect.Effect<A | Option.Option<A>, E> =>
-      keepsValue ? exit : Effect.map(exit, Option.some)
+type Result<A, B, E, R> = Effect.Effect<A | B | Option.Option<A>, E, R>
 
-    // In the step in which the work ends: what it returned counts only if the flag is not set.
-    const work = Effect.map(Effect.exit(effect), (exit) =>
-      detection.isCancelledUnsafe() ? undefined : exit
-    )
-    return Effect.matchCauseEffect(race(self, work, options), {
-      onSuccess: (exit): Effect.Effect<A | B | Option.Option<A>, E | E2, R2> =>
-        exit === undefined ? afterwards(detection, options) : own(exit),
-      // Only an interrupt of the work's own fiber comes here: ours skips handlers.
-      onFailure: (cause) =>
-        detection.isCancelledUnsafe() ? afterwards(detection, options) : Effect.failCause(cause)
-    })
+const watched = <A, E, R, B, E2, R2>(
+  self: Cancellable,
+  effect: Effect.Effect<A, E, R>,
+  options: AnyRunOptions<B, E2, R2>,
+  gracePeriod: Duration.Duration | undefined
+): Result<A, B, E | E2, R | R2> => {
+  const { detection } = self
+  const keepsValue = "cancelResult" in options || options.onCancelled !== undefined
+
+  // In the step in which the work ends: what it returned counts only if the flag is not set.
+  const counted = (exit: Exit.Exit<A, E>) => (detection.isCancelledUnsafe() ? undefined : exit)
+  const work = Effect.matchCauseEffect(effect, {
+    onSuccess: (value) => Exit.succeed(counted(Exit.succeed(value))),
+    onFailure: (cause) => Exit.succeed(counted(Exit.failCause(cause)))
   })
 
-const race = <A, E, R>(
-  self: Cancellable,
-  work: Effect.Effect<Exit.Exit<A, E> | undefined, never, R>,
-  options: CancellationTiming
-) => {
-  const stop = Effect.as(self.detection.cancellation, undefined)
-  if (
-    options.pollInterval === undefined &&
-    options.gracePeriod === undefined &&
-    self.gracePeriod === undefined
-  ) {
-    return Effect.raceFirst(work, stop)
-  }
-  return Effect.flatMap(timingOf(self, options), (timing) => raceTimed(self, work, stop, timing))
-}
+  return Effect.uninterruptibleMask((restore) => {
+    const before = detection.eventUnsafe()
+    if (before !== undefined) return restore(cancelled(before, options))
 
-const raceTimed = <A, R>(
-  self: Cancellable,
-  work: Effect.Effect<A, never, R>,
-  stop: Effect.Effect<undefined>,
-  { gracePeriod, pollInterval }: Timing
-): Effect.Effect<A | undefined, never, R> => {
-  const raced =
-    gracePeriod === undefined
-      ? Effect.raceFirst(work, stop)
-      : raceDetached(self, work, stop, gracePeriod)
-  return pollInterval === undefined
-    ? raced
-    : Effect.acquireUseRelease(
-        self.watch.want(pollInterval),
-        () => raced,
-        () => self.watch.unwant(pollInterval)
-      )
-}
+    const settled = (ended: Ended<A, E>): Result<A, B, E | E2, R2> => {
+      // Only an interrupt of the work's own fiber comes as a failure: ours skips what is above.
+      const exit = Exit.isSuccess(ended) ? ended.value : counted(Exit.failCause(ended.cause))
+      if (exit === undefined) return restore(afterwards(detection, options))
+      return keepsValue ? exit : Exit.map(exit, (value) => Option.some(value))
+    }
 
-// The race is against joining the work, not against the work: `raceFirst` waits for the loser, and
-// the loser must be one that can be left behind.
-const raceDetached = <A, R>(
-  self: Cancellable,
-  work: Effect.Effect<A, never, R>,
-  stop: Effect.Effect<undefined>,
-  gracePeriod: NonNullable<Timing["gracePeriod"]>
-): Effect.Effect<A | undefined, never, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkDetach(work, { startImmediately: true }), (fiber) =>
-      restore(
-        Effect.flatMap(Effect.raceFirst(Fiber.join(fiber), stop), (result) =>
-          result !== undefined || fiber.pollUnsafe() !== undefined
-            ? Effect.succeed(result)
-            : Effect.as(interruptWithin(self, fiber, gracePeriod), undefined)
-        )
-      ).pipe(
+    return Effect.flatMap(Effect.forkDetach(work, { startImmediately: true }), (fiber) => {
+      const ended = fiber.pollUnsafe()
+      if (ended !== undefined) return settled(ended)
+      return Effect.flatMap(
         // An interrupt from outside waits for the work, however long it resists.
-        Effect.onInterrupt(() => Fiber.interrupt(fiber))
+        Effect.onInterrupt(restore(firstOf(self, fiber, gracePeriod)), () =>
+          Fiber.interrupt(fiber)
+        ),
+        settled
       )
-    )
-  )
+    })
+  })
+}
+
+/** How the fiber of the work ended; what counts in it is left out if the flag was set by then. */
+type Ended<A, E> = Exit.Exit<Exit.Exit<A, E> | undefined>
+
+// A fiber that waits for the cancellation would cost as much as the work's: a stop interrupts the work
+// in the step of detection instead, and its end is waited for as that of a loser.
+const firstOf = <A, E>(
+  self: Cancellable,
+  fiber: Fiber.Fiber<Exit.Exit<A, E> | undefined>,
+  gracePeriod: Duration.Duration | undefined
+): Effect.Effect<Ended<A, E>> =>
+  Effect.callback((resume) => {
+    let forgetStop = constVoid
+    const forgetEnd = fiber.addObserver((ended) => {
+      forgetStop()
+      resume(Effect.succeed(ended))
+    })
+    if (fiber.pollUnsafe() !== undefined) return
+    forgetStop = self.detection.onStepUnsafe(() => {
+      if (gracePeriod === undefined) return fiber.interruptUnsafe()
+      forgetEnd()
+      resume(Effect.as(interruptWithin(self, fiber, gracePeriod), Exit.succeed(undefined)))
+    })
+    return Effect.sync(() => {
+      forgetEnd()
+      forgetStop()
+    })
+  })
 
 const afterwards = <B, E2, R2>(
   detection: Cancellable["detection"],

@@ -92,11 +92,15 @@ const cut = <A, E, R>(
 
 const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done, R>) => {
   type Ended = Exit.Exit<A, E | Cause.Done<Done>>
-  let puller: Fiber.Fiber<void> | undefined
+  let puller: Fiber.Fiber<never> | undefined
   let answer: ((exit: Ended) => void) | undefined
   let finish: (() => void) | undefined
+  /** What was told with nobody waiting for it yet. */
+  let arrived: Ended | undefined
   let pulling = false
-  let wake: (() => void) | undefined
+  let isGivenUp = false
+  /** Resumes the fiber of the pulls with what it is to do. */
+  let wake: ((wanted: typeof pull) => void) | undefined
   let left = Deferred.makeUnsafe<void>()
 
   // In the step in which the pull ends: what it brought counts only if the flag is not set.
@@ -114,25 +118,30 @@ const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done,
     pulling = false
     const tell = answer
     answer = undefined
-    tell?.(exit)
+    if (tell === undefined) arrived = exit
+    else tell(exit)
   }
 
-  const parked = Effect.callback<void>((resume) => {
+  const whenWanted: typeof pull = Effect.callback((resume) => {
     // This fiber may pause between its last look at what is wanted and here: look again.
-    if (pulling) resume(Effect.void)
-    else wake = () => resume(Effect.void)
+    if (pulling) resume(pull)
+    else wake = resume
   })
 
   // One fiber for all pulls: what the source forks in one of them lives until the stream ends.
-  const pullWhenWanted = Effect.gen(function* () {
-    while (true) {
-      if (!pulling) yield* parked
-      told(yield* Effect.exit(pull))
+  const pullForEver: Effect.Effect<never, never, R> = Effect.matchCauseEffect(whenWanted, {
+    onSuccess: (value) => {
+      told(Exit.succeed(value))
+      return pullForEver
+    },
+    onFailure: (cause) => {
+      told(Exit.failCause(cause))
+      return pullForEver
     }
   })
 
   const start = Effect.uninterruptible(
-    Effect.map(Effect.forkDetach(pullWhenWanted, { startImmediately: true }), (fiber) => {
+    Effect.map(Effect.forkDetach(pullForEver, { startImmediately: true }), (fiber) => {
       puller = fiber
       // Interrupted in a pull, it ends without having told.
       fiber.addObserver((exit) => {
@@ -141,14 +150,24 @@ const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done,
     })
   )
 
-  const pullOnce = Effect.callback<A, E | Cause.Done<Done | void>>((resume) => {
-    finish = () => resume(over)
-    answer = (exit) => resume(settle(exit))
+  const next: Effect.Effect<A, E | Cause.Done<Done | void>, R> = Effect.suspend(() => {
+    if (self.detection.isCancelledUnsafe()) return over
+    if (puller === undefined) return Effect.andThen(start, next)
     pulling = true
-    left = Deferred.makeUnsafe()
+    arrived = undefined
     const go = wake
     wake = undefined
-    go?.()
+    go?.(pull)
+    // Of a source that has its elements already: nobody need wait.
+    return arrived === undefined ? later : settle(arrived)
+  })
+
+  const later = Effect.callback<A, E | Cause.Done<Done | void>>((resume) => {
+    if (arrived !== undefined) return resume(settle(arrived))
+    if (isGivenUp) return resume(over)
+    finish = () => resume(over)
+    answer = (exit) => resume(settle(exit))
+    left = Deferred.makeUnsafe()
     return Effect.suspend(() => {
       answer = undefined
       // Interrupted from outside: the reader waits for the pull, so nobody gives it up.
@@ -162,10 +181,7 @@ const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done,
   })
 
   return {
-    next: Effect.suspend(() => {
-      if (self.detection.isCancelledUnsafe()) return over
-      return puller === undefined ? Effect.andThen(start, pullOnce) : pullOnce
-    }),
+    next,
     end: (gracePeriod: Cancellable["gracePeriod"]) =>
       Effect.suspend(() => {
         const fiber = puller
@@ -173,12 +189,15 @@ const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done,
         if (!pulling || gracePeriod === undefined) return Fiber.interrupt(fiber)
         return Effect.andThen(
           Effect.raceFirst(interruptWithin(self, fiber, gracePeriod), Deferred.await(left)),
-          Effect.sync(() => finish?.())
+          Effect.sync(() => {
+            isGivenUp = fiber.pollUnsafe() === undefined
+            finish?.()
+          })
         )
       }),
-    // A pull that is still under way was given up: it is not waited for.
+    // A pull that was given up is not waited for.
     close: Effect.suspend(() =>
-      puller === undefined || pulling ? Effect.void : Fiber.interrupt(puller)
+      puller === undefined || isGivenUp ? Effect.void : Fiber.interrupt(puller)
     )
   }
 }

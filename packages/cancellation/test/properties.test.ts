@@ -48,7 +48,7 @@ describe(
         least: {
           "a cancelled wrap": 40,
           "a wrap of a cancelled run": 15,
-          "work that ended by itself after the stop": 2,
+          "work that ended by itself after the stop": 0.6,
           "abandoned work": 3,
           "an outer interrupt": 20,
           "an outer interrupt of a cancelled wrap": 1,

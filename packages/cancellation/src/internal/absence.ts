@@ -15,6 +15,8 @@ import { annotations } from "./words.ts"
 export interface Absence {
   /** Taken before a look, and given back with its answer. */
   readonly began: (asked: ReadonlyArray<Segment>) => LookBegan
+  /** Whether a look in which none of these is missing is no news. */
+  readonly isNone: (asked: ReadonlyArray<Segment>) => boolean
   /** Cancels what is gone in two looks running. */
   readonly apply: (
     asked: ReadonlyArray<Segment>,
@@ -28,7 +30,7 @@ export interface Absence {
 /** What was known when a look began. */
 export interface LookBegan {
   /** Those that were seen: what is seen only while a look is under way may be missing from it. */
-  readonly seen: ReadonlySet<Segment>
+  readonly seen: ReadonlyArray<Segment>
   readonly answers: number
 }
 
@@ -51,11 +53,13 @@ export const makeAbsence = (knowsRuns: boolean): Absence => {
   })
 
   return {
-    began: (asked) => ({ seen: new Set(asked.filter(({ seen }) => seen)), answers }),
+    began: (asked) => ({ seen: asked.filter(({ seen }) => seen), answers }),
+    isNone: (asked) => missing.size === 0 && (knowsRuns || asked.every(({ seen }) => seen)),
     apply: (asked, look, began) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         if (look.gone.length === 0 && missing.size === 0 && knowsRuns) return Effect.void
         const gone = new Set(look.gone.map(runKey))
+        const wasSeen = new Set(began.seen)
         const failed = new Set(look.failures.map(({ run }) => runKey(run)))
         const deleted: Array<Segment> = []
         const unwritten: Array<Segment> = []
@@ -67,7 +71,7 @@ export const makeAbsence = (knowsRuns: boolean): Absence => {
           }
           const first = missing.get(segment)
           if (first === undefined) {
-            if (!began.seen.has(segment) && !isAwaited(segment)) continue
+            if (!wasSeen.has(segment) && !isAwaited(segment)) continue
             missing.set(segment, { answer: ++answers, at: now })
             // Two looks running: the second began when the first had answered.
           } else if (first.answer <= began.answers) {

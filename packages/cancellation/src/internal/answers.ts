@@ -19,6 +19,7 @@ export const understoodLook = (look: StopLook): StopLook => {
   keys(look.failures)
   look.gone.forEach(runKey)
   look.lost.forEach(runKey)
+  if (look.requests.length === 0) return look
   const requests: Array<StopLook["requests"][number]> = []
   const failures = Array.from(look.failures)
   for (const { request, run } of look.requests) {

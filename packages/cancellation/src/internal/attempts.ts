@@ -16,10 +16,14 @@ import { type MessageStoreError, unavailable } from "../MessageStoreError.ts"
 const maxLeftovers = 2
 
 export interface Attempts {
-  /** Makes a call and answers how it went; never fails, and takes at most the time limit. */
+  /**
+   * Makes a call and answers how it went; never fails, and takes at most the time limit. An answer
+   * that cannot be understood is none.
+   */
   readonly make: <A>(
     operation: string,
-    call: Effect.Effect<A, MessageStoreError>
+    call: Effect.Effect<A, MessageStoreError>,
+    understood?: (answer: A) => A
   ) => Effect.Effect<Exit.Exit<A, MessageStoreError>>
 }
 
@@ -38,7 +42,7 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
   }
 
   return {
-    make: (operation, call) =>
+    make: (operation, call, understood) =>
       Effect.uninterruptibleMask((restore) => {
         if (count(operation) >= maxLeftovers) {
           return Effect.succeed(
@@ -47,7 +51,7 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
         }
         return Effect.flatMap(Effect.forkDetach(call, { startImmediately: true }), (fiber) => {
           const exit = fiber.pollUnsafe()
-          if (exit !== undefined) return Effect.succeed(withoutDefects(operation, exit))
+          if (exit !== undefined) return Effect.succeed(answerOf(operation, exit, understood))
           return Effect.flatMap(Effect.forkDetach(Effect.sleep(timeout)), (timer) =>
             restore(firstOf(fiber, timer)).pipe(
               Effect.map(() => fiber.pollUnsafe()),
@@ -60,7 +64,7 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
               Effect.map((answer) =>
                 answer === undefined
                   ? Exit.fail(unavailable(operation, new Error("it took too long")))
-                  : withoutDefects(operation, answer)
+                  : answerOf(operation, answer, understood)
               )
             )
           )
@@ -77,10 +81,21 @@ const firstOf = <A, E>(call: Fiber.Fiber<A, E>, timer: Fiber.Fiber<void>): Effec
   })
 
 // A store that throws is a store that did not answer: it must not take the feed down with it.
-const withoutDefects = <A>(
+const answerOf = <A>(
   operation: string,
-  exit: Exit.Exit<A, MessageStoreError>
-): Exit.Exit<A, MessageStoreError> =>
-  Exit.isSuccess(exit) || exit.cause.reasons.every(Cause.isFailReason)
-    ? exit
-    : Exit.fail(unavailable(operation, Cause.squash(exit.cause)))
+  exit: Exit.Exit<A, MessageStoreError>,
+  understood: ((answer: A) => A) | undefined
+): Exit.Exit<A, MessageStoreError> => {
+  if (Exit.isFailure(exit)) {
+    return exit.cause.reasons.every(Cause.isFailReason)
+      ? exit
+      : Exit.fail(unavailable(operation, Cause.squash(exit.cause)))
+  }
+  if (understood === undefined) return exit
+  try {
+    const answer = understood(exit.value)
+    return answer === exit.value ? exit : Exit.succeed(answer)
+  } catch (error) {
+    return Exit.fail(unavailable(operation, error))
+  }
+}

@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { constVoid } from "effect/Function"
 import * as MutableRef from "effect/MutableRef"
 import * as PubSub from "effect/PubSub"
 import * as Ref from "effect/Ref"
@@ -27,6 +28,8 @@ export interface Detection {
   /** The event, `undefined` while there is none. */
   readonly eventUnsafe: () => CancellationEvent | undefined
   readonly cancellation: Effect.Effect<CancellationEvent>
+  /** Called once, in the step; at once if it was taken before. Answers how to take it back. */
+  readonly onStepUnsafe: (listener: () => void) => () => void
   readonly events: Stream.Stream<CancellationEvent>
   readonly abortSignal: Effect.Effect<AbortSignal>
   readonly onCancellation: <X, E, R>(
@@ -50,6 +53,8 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
   let closed = false
   let pubsub: PubSub.PubSub<CancellationEvent> | undefined
   let controller: AbortController | undefined
+  // Made at the first listener: many runs have none.
+  let listeners: Set<() => void> | undefined
 
   const stepUnsafe = (detected: CancellationEvent): boolean => {
     if (Ref.getUnsafe(cancelled)) return false
@@ -58,6 +63,9 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
     // Taken before the waiters run: interrupted work closes the scopes of its handlers, and those
     // that are due must not be dropped by that.
     for (const handler of handlers) handler.state = "due"
+    const told = listeners
+    listeners = undefined
+    told?.forEach((listener) => listener())
     Deferred.doneUnsafe(waiters, Effect.succeed(detected))
     if (pubsub !== undefined) PubSub.publishUnsafe(pubsub, detected)
     controller?.abort(abortError(detected))
@@ -133,6 +141,16 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
     isCancelledUnsafe: () => Ref.getUnsafe(cancelled),
     eventUnsafe: () => event,
     cancellation: Deferred.await(waiters),
+
+    onStepUnsafe: (listener) => {
+      if (event !== undefined) {
+        listener()
+        return constVoid
+      }
+      const added = (listeners ??= new Set())
+      added.add(listener)
+      return () => void added.delete(listener)
+    },
 
     events: Stream.unwrap(
       Effect.suspend(() => {

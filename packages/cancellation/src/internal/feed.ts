@@ -45,7 +45,7 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
   readonly add: (segment: Segment) => Effect.Effect<void>
   /** Looks at these no more. */
   readonly remove: (segments: ReadonlyArray<Segment>) => Effect.Effect<void>
-  /** Looks at these now, without waiting for company. */
+  /** Looks at these without waiting for company; begins as it is called, so call it in a step. */
   readonly look: (segments: ReadonlyArray<Segment>, by: DetectedBy) => Effect.Effect<void>
   /** Looks at these with whatever else begins now. */
   readonly firstLook: (segment: Segment) => Effect.Effect<void>
@@ -150,37 +150,49 @@ export const makeFeed = (options: {
     yield* absence.apply(asked, look, began)
   })
 
-  const stillWatched = (items: ReadonlyArray<Segment>) =>
-    Array.from(new Set(items)).filter(isWatched)
+  const stillWatched = (items: ReadonlyArray<Segment>): ReadonlyArray<Segment> => {
+    const [first] = items
+    return items.length === 1 && first !== undefined && isWatched(first)
+      ? items
+      : Array.from(new Set(items)).filter(isWatched)
+  }
 
-  const lookAtChunk = Effect.fnUntraced(function* (
-    chunk: ReadonlyArray<Segment>,
-    by: DetectedBy
-  ): Effect.fn.Return<Exit.Exit<unknown, MessageStoreError>> {
+  // The answer to most looks: nobody is stopped, nobody is missing, and there was no trouble before.
+  const isNoNews = (asked: ReadonlyArray<Segment>, look: StopLook): boolean =>
+    look.requests.length === 0 &&
+    look.gone.length === 0 &&
+    look.lost.length === 0 &&
+    look.failures.length === 0 &&
+    outage.isOver() &&
+    absence.isNone(asked)
+
+  const lookNow = (all: ReadonlyArray<Segment>, by: DetectedBy, from = 0): Effect.Effect<void> => {
+    const isOne = all.length <= chunkSize
     // An earlier chunk may have taken its time, and ended some of these.
-    const asked = stillWatched(chunk)
-    if (asked.length === 0) return Exit.void
-    yield* Metric.update(reads, 1)
+    const asked = stillWatched(isOne ? all : all.slice(from, from + chunkSize))
+    if (asked.length === 0) return isOne ? Effect.void : lookAfter(all, by, from)
+    reads.updateUnsafe(1, context)
     const began = absence.began(asked)
-    const exit = yield* attempts.make(
-      "stopRequests",
-      Effect.map(store.stopRequests(asked.map((segment) => segment.run)), understoodLook)
-    )
-    if (Exit.isSuccess(exit)) {
-      // What a look found is handed out whole: cut in the middle it would be lost until the next.
-      yield* Effect.uninterruptible(apply(stillWatched(asked), exit.value, by, began))
-    }
-    return exit
-  })
-
-  const lookAt = Effect.fnUntraced(function* (all: ReadonlyArray<Segment>, by: DetectedBy) {
-    for (let from = 0; from < all.length; from += chunkSize) {
-      const exit = yield* lookAtChunk(all.slice(from, from + chunkSize), by)
-      if (Exit.isSuccess(exit)) continue
+    const read = store.stopRequests(asked.map(({ run }) => run))
+    return Effect.flatMap(attempts.make("stopRequests", read, understoodLook), (exit) => {
       // The rest is not tried, so none of it was reached.
-      return yield* Effect.uninterruptible(outage.failed(all.slice(from), exit.cause))
-    }
-  })
+      if (Exit.isFailure(exit)) {
+        return Effect.uninterruptible(outage.failed(all.slice(from), exit.cause))
+      }
+      if (isNoNews(asked, exit.value)) return isOne ? Effect.void : lookAfter(all, by, from)
+      // What a look found is handed out whole: cut in the middle it would be lost until the next.
+      return Effect.flatMap(
+        Effect.uninterruptible(apply(stillWatched(asked), exit.value, by, began)),
+        () => lookAfter(all, by, from)
+      )
+    })
+  }
+
+  const lookAfter = (all: ReadonlyArray<Segment>, by: DetectedBy, from: number) =>
+    from + chunkSize < all.length ? lookNow(all, by, from + chunkSize) : Effect.void
+
+  const lookAt = (all: ReadonlyArray<Segment>, by: DetectedBy) =>
+    Effect.suspend(() => lookNow(all, by))
 
   const spanned = (runs: () => number, by: DetectedBy) =>
     Effect.withSpan(
@@ -252,7 +264,7 @@ export const makeFeed = (options: {
       }),
     want: polling.want,
     unwant: polling.unwant,
-    look: lookAt,
+    look: lookNow,
     firstLook: first.offer,
     hint: (run) =>
       Effect.forEach(

@@ -24,6 +24,8 @@ export interface Outage<T> {
   ) => Effect.Effect<void>
   /** These rows could not be understood; the store itself answers. */
   readonly malformed: (item: T, error: MessageStoreError) => Effect.Effect<void>
+  /** Whether nobody is blind, and all that there was to tell has been told. */
+  readonly isOver: () => boolean
   /** A read reached these. */
   readonly reached: (items: ReadonlyArray<T>) => Effect.Effect<void>
   /** This one is not watched any more. */
@@ -187,6 +189,7 @@ export const makeOutage = <T>(options: {
       if (known) return
       yield* Effect.logWarning(`A run's row cannot be understood: ${oneLine(error.message)}`)
     }),
+    isOver: () => outage === undefined && blind.size === 0,
     reached: Effect.fnUntraced(function* (items) {
       const wasBlind = items.some((item) => blind.has(item))
       yield* clear(items)

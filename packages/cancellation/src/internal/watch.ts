@@ -201,17 +201,13 @@ export const openWatch = Effect.fnUntraced(function* (
 
   let current = options.run
 
-  const watch: Watch = {
-    run: Effect.sync(() => current),
-
-    look: Effect.flatMap(Scheduler.Scheduler, ({ executionMode }) => {
-      if (closed) return Effect.void
-      const all = Array.from(parts.values())
-      const unanswered = store.supports.runs ? all.filter(isUnanswered) : []
-      // `runSync` cannot wait: it is told what the store knows.
-      if (unanswered.length === 0 || executionMode === "sync") return feed.look(all, "check")
+  // `runSync` cannot wait: it is told what the store knows.
+  const lookAndWait = (all: ReadonlyArray<Part>) =>
+    Effect.flatMap(Scheduler.Scheduler, ({ executionMode }) => {
+      if (executionMode === "sync") return feed.look(all, "check")
       // A stop that came first waits for the start, and is in its answer. What was sent before may
       // have been answered before a stop; what is sent from now on is a look in itself.
+      const unanswered = all.filter(isUnanswered)
       const unsent = unanswered.filter(({ start }) => start === "waiting")
       const answers = Effect.flatMap(writes.answered(unanswered), () =>
         closed || detection.isCancelledUnsafe()
@@ -227,6 +223,17 @@ export const openWatch = Effect.fnUntraced(function* (
         Effect.raceFirst(detection.cancellation),
         Effect.asVoid
       )
+    })
+
+  const watch: Watch = {
+    run: Effect.sync(() => current),
+
+    look: Effect.suspend(() => {
+      if (closed) return Effect.void
+      const all = Array.from(parts.values())
+      return store.supports.runs && all.some(isUnanswered)
+        ? lookAndWait(all)
+        : feed.look(all, "check")
     }),
 
     cancel: (reason) => Effect.suspend(() => detect(current, reason, "local")),
