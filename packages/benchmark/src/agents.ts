@@ -7,12 +7,25 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { CancellationWatcher, MessageRef, MessageRepo } from "effect-cancellation"
 import { Migrations } from "effect-cancellation-sql"
 import * as Postgres from "effect-cancellation-sql/Postgres"
 import { SqlClient } from "effect/sql"
+
+/**
+ * Runs a part in a process that ends with it: to end what is left is not waited for, a hundred
+ * thousand runs would take ten seconds.
+ */
+export const runInProcess = <A, E>(part: Effect.Effect<A, E, Scope.Scope>): Promise<A> =>
+  part.pipe(
+    Effect.provideService(Scope.Scope, Scope.makeUnsafe()),
+    Effect.provideService(References.MinimumLogLevel, "Warn"),
+    Effect.runPromise
+  )
 
 /** Milliseconds of a clock that all processes of this machine share. */
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -5,14 +5,12 @@ import { PgClient } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as References from "effect/References"
 import { CancellationWatcher, type MessageRef } from "effect-cancellation"
-import { forkAll, messagesOf, now, repoOn, untilRunning } from "../agents.ts"
+import { forkAll, messagesOf, now, repoOn, runInProcess, untilRunning } from "../agents.ts"
 import type { Part } from "../Part.ts"
 import { type Request, startRequester, stopOf } from "../requester.ts"
 import { percentile } from "../statistics.ts"
 
-const size = 10_000
 // Of the process that takes the stops: each has one request under way.
 const connections = 10
 
@@ -25,9 +23,12 @@ export const burst: Part = {
       yield* prepare(databaseUrl)
       const order = yield* startRequester(databaseUrl)
       const rounds: Record<Way, Array<Round>> = { chat: [], message: [] }
-      for (let round = 0; round < (quick ? 1 : 3); round++) {
-        for (const way of ways) {
-          rounds[way].push(yield* once(databaseUrl, order, way, `${way}${round}`))
+      const size = quick ? 1000 : 10_000
+      // Ten thousand commits take a while, and are ten thousand figures.
+      const times = { chat: quick ? 1 : 3, message: 1 }
+      for (const way of ways) {
+        for (let round = 0; round < times[way]; round++) {
+          rounds[way].push(yield* once(databaseUrl, order, way, `${way}${round}`, size))
         }
       }
       return {
@@ -53,15 +54,12 @@ export const burst: Part = {
           }
         ]),
         notes: [
+          ...(quick ? ["Quick: 1,000 runs, not 10,000."] : []),
           "A request by message is one commit with NOTIFY, which PostgreSQL makes one after the other; a request by chat stops 100 runs in one.",
           "Lost or doubled counts runs without exactly one event, one interrupt and one outcome, and rows written after their outcome."
         ]
       }
-    }).pipe(
-      Effect.scoped,
-      Effect.provideService(References.MinimumLogLevel, "Warn"),
-      Effect.runPromise
-    )
+    }).pipe(runInProcess)
 }
 
 const ways = ["chat", "message"] as const
@@ -102,7 +100,8 @@ const once = Effect.fnUntraced(function* (
   url: string,
   order: Effect.Success<ReturnType<typeof startRequester>>,
   way: Way,
-  group: string
+  group: string,
+  size: number
 ) {
   const context = yield* Layer.build(repoOn(url))
   const sql = yield* Effect.provide(PgClient.PgClient, context)

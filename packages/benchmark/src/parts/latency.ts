@@ -9,10 +9,9 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
-import * as References from "effect/References"
 import { SqlClient } from "effect/sql"
 import type { MessageRef } from "effect-cancellation"
-import { messagesOf, now, repoOn, startAgents, untilRunning } from "../agents.ts"
+import { messagesOf, now, repoOn, runInProcess, startAgents, untilRunning } from "../agents.ts"
 import type { Bar, Figure, Part } from "../Part.ts"
 import { type Request, startRequester, stopOf } from "../requester.ts"
 import { median, percentile, ratios } from "../statistics.ts"
@@ -25,23 +24,20 @@ export const latency: Part = {
     Effect.gen(function* () {
       yield* prepare(databaseUrl)
       const order = yield* startRequester(databaseUrl)
-      const sizes = quick ? [1, 10_000] : [1, 1000, 10_000]
+      const sizes = quick ? [1, 1000] : [1, 1000, 10_000]
+      const stops = quick ? 8 : 45
       const all = yield* Effect.forEach(sizes, (size) =>
-        measure({ url: databaseUrl, order, size, rounds: 7, stops: quick ? 15 : 70 })
+        measure({ url: databaseUrl, order, size, rounds: 7, stops })
       )
       return {
         figures: all.flatMap(({ figures }) => figures),
         bars: all.flatMap(({ bars }) => bars),
         notes: [
           "By hand is a listener of one's own that reads the row when it hears of it, and races the work.",
-          `A round is ${quick ? 15 : 70} stops; p99 is that of all rounds together.`
+          `A round is ${stops} stops; p99 is that of all rounds together.`
         ]
       }
-    }).pipe(
-      Effect.scoped,
-      Effect.provideService(References.MinimumLogLevel, "Warn"),
-      Effect.runPromise
-    )
+    }).pipe(runInProcess)
 }
 
 const prepare = Effect.fnUntraced(function* (url: string) {
@@ -148,7 +144,7 @@ const measure = Effect.fnUntraced(function* (options: {
     // The first round is to warm up.
     return report(size, all.slice(1))
   }).pipe(Effect.provide(context))
-}, Effect.scoped)
+})
 
 const report = (size: number, rounds: ReadonlyArray<Times>) => {
   const of = (kind: keyof Times, part: number) => rounds.map((one) => percentile(one[kind], part))

@@ -4,9 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as References from "effect/References"
 import { type MessageRef, MessageRepo } from "effect-cancellation"
-import { messagesOf, now, startAgents, storesOn, untilRunning } from "../agents.ts"
+import { messagesOf, now, runInProcess, startAgents, storesOn, untilRunning } from "../agents.ts"
 import type { Bar, Figure, Part } from "../Part.ts"
 import { startRequester, stopOf } from "../requester.ts"
 import { median, percentile } from "../statistics.ts"
@@ -19,8 +18,8 @@ export const latencyPolling: Part = {
     Effect.gen(function* () {
       const context = yield* Layer.build(storesOn(databaseUrl, { notify: false }))
       const order = yield* startRequester(databaseUrl)
-      const millis = quick ? 4000 : 14_000
-      const sizes = quick ? [10_000] : [1, 1000, 10_000]
+      const millis = quick ? 2000 : 14_000
+      const sizes = quick ? [1000] : [1, 1000, 10_000]
       const all = yield* Effect.forEach(sizes, (size) => Effect.provide(start(size), context), {
         concurrency: "unbounded"
       })
@@ -75,11 +74,7 @@ export const latencyPolling: Part = {
           ...(quick ? [] : ["1 run is 500 repos of one run each, whose ticks fall as they like."])
         ]
       }
-    }).pipe(
-      Effect.scoped,
-      Effect.provideService(References.MinimumLogLevel, "Warn"),
-      Effect.runPromise
-    )
+    }).pipe(runInProcess)
 }
 
 const label = (size = 0): string => `${size} runs: requestStop to interrupt`

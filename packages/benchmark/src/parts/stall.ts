@@ -5,8 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as References from "effect/References"
-import { messagesOf, repoOn, startAgents, storesOn, untilRunning } from "../agents.ts"
+import { messagesOf, repoOn, runInProcess, startAgents, storesOn, untilRunning } from "../agents.ts"
 import { watchTimers, watchTurns } from "../eventLoop.ts"
 import type { Bar, Figure, Part } from "../Part.ts"
 import { startRequester, stopOf } from "../requester.ts"
@@ -21,8 +20,8 @@ export const stall: Part = {
       yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
       const held = yield* watching({
         url: databaseUrl,
-        size: 10_000,
-        rounds: quick ? 2 : 7,
+        size: quick ? 1000 : 10_000,
+        rounds: quick ? 1 : 7,
         turns: quick ? 1 : 2
       })
       const more = quick
@@ -36,11 +35,7 @@ export const stall: Part = {
           "A turn in which a major garbage collection ended or began is told apart."
         ]
       }
-    }).pipe(
-      Effect.scoped,
-      Effect.provideService(References.MinimumLogLevel, "Warn"),
-      Effect.runPromise
-    )
+    }).pipe(runInProcess)
 }
 
 const watching = Effect.fnUntraced(function* (options: {
