@@ -82,8 +82,12 @@ const compileTo = (target: string): string => {
     process.execPath,
     [
       path.join(root, "node_modules", "typescript", "bin", "tsc"),
-      ...["-p", path.join(core, "tsconfig.build.json")],
-      ...["--outDir", dist, "--tsBuildInfoFile", path.join(target, "tsbuildinfo")]
+      "-p",
+      path.join(core, "tsconfig.build.json"),
+      "--outDir",
+      dist,
+      "--tsBuildInfoFile",
+      path.join(target, "tsbuildinfo")
     ],
     { encoding: "utf8" }
   )

@@ -16,9 +16,10 @@ export interface Card {
 export type Tone = "ours" | "hand" | "bare" | "limit"
 
 // An image cannot know the page's colours, only what the reader's system prefers: so it brings a
-// ground of its own, and is readable even where the page is of the other kind.
+// ground of its own, and is readable even where the page is of the other kind. Text is edged in that
+// ground, so that no line runs through it.
 const style = `
-  text { font: 13px system-ui, -apple-system, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif; fill: #1f2328 }
+  text { font: 13px system-ui, -apple-system, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif; fill: #1f2328; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round; paint-order: stroke }
   .title { font-size: 16px; font-weight: 600 }
   .small { font-size: 12px; fill: #59636e }
   .strong { font-weight: 600 }
@@ -32,7 +33,7 @@ const style = `
   .fill-bare { fill: #818b96 } .line-bare { stroke: #818b96 }
   .fill-limit { fill: #cf222e } .line-limit { stroke: #cf222e }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 }
+    text { fill: #e6edf3; stroke: #161b22 }
     .small { fill: #a3adb8 }
     .card { fill: #161b22; stroke: #3d444d }
     .grid { stroke: #2c333b }
