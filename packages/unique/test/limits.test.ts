@@ -195,7 +195,7 @@ describe("a chat that hangs", () => {
             turns.withPermit(
               chatId === "hangs"
                 ? Effect.never
-                : Effect.succeed({ value: [{ id: chatId }], now: 0 })
+                : Effect.delay(Effect.succeed({ value: [{ id: chatId }], now: 0 }), 1)
             ),
           find: () => Effect.succeedNone
         },

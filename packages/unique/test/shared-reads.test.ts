@@ -211,8 +211,12 @@ describe("permits by key", () => {
       yield* Fiber.interrupt(first)
       yield* Effect.yieldNow
       assert.strictEqual(running.a, 2)
+      // Who comes then waits with those who were there.
+      const later = yield* of("a")
+      yield* Effect.yieldNow
+      assert.strictEqual(running.a, 2)
       yield* Deferred.succeed(gate, undefined)
-      for (const fiber of [...one, ...two]) yield* Fiber.await(fiber)
+      for (const fiber of [...one, ...two, ...later]) yield* Fiber.await(fiber)
       assert.deepStrictEqual(running, { a: 0, b: 0 })
       assert.deepStrictEqual(most, { a: 2, b: 2 })
       yield* permits("a")(Effect.void)
