@@ -42,7 +42,7 @@ export const signalOf = (source: SignalSource): StopSignal => new KeptSignal(sou
 export const storeSourceOf = (store: StopStore): StoreSource => {
   if (store instanceof KeptStore) return store[keptIn]
   throw new TypeError(
-    "store is no store of stops: make one with memory(), postgres(), sqlite(), http() or defineStore()."
+    "store is no store of stops: make one with memory(), postgres(), sqlite(), http(), unique() or defineStore()."
   )
 }
 
