@@ -48,7 +48,8 @@ const overheadPlot = ({ parts }: Results): string | undefined => {
     subtitle: "Times the bare operation of effect that does the same without a stop; 1 is nothing.",
     rows,
     shown: (value) => `${Number(value.toFixed(2))}×`,
-    step: 1
+    step: 1,
+    even: 1
   })
 }
 

@@ -16,8 +16,10 @@ export const rowsPlot = (options: {
   readonly rows: ReadonlyArray<Row>
   readonly shown: (value: number) => string
   readonly step: number
+  /** Where nothing is added or saved. */
+  readonly even?: number
 }): string => {
-  const { rows, shown, step, subtitle, title } = options
+  const { even, rows, shown, step, subtitle, title } = options
   const width = 760
   const left = 310
   const right = width - 120
@@ -36,7 +38,7 @@ export const rowsPlot = (options: {
     height: bottom + (hasLimits ? 62 : 40),
     body: [
       ...ticks.flatMap((tick) => [
-        line([x(tick), top - 4], [x(tick), bottom], tick === 0 ? "axis" : "grid"),
+        line([x(tick), top - 4], [x(tick), bottom], tick === 0 || tick === even ? "axis" : "grid"),
         text(x(tick), bottom + 18, shown(tick), "small middle")
       ]),
       ...rows.flatMap(({ atMost, label, tone, value }, index) => {
@@ -47,7 +49,7 @@ export const rowsPlot = (options: {
           ...(atMost === undefined
             ? []
             : [line([x(atMost), y], [x(atMost), y + 26], "line-limit", `stroke-width="2.5"`)]),
-          text(Math.max(x(value), x(atMost ?? 0)) + 8, y + 17, shown(value))
+          text(placeOf(x(value), x(atMost ?? 0)), y + 17, shown(value))
         ]
       }),
       ...(hasLimits
@@ -59,3 +61,7 @@ export const rowsPlot = (options: {
     ]
   })
 }
+
+// Beside the end of its bar, unless the limit is where it would be.
+const placeOf = (end: number, limit: number): number =>
+  limit > end - 4 && limit < end + 60 ? Math.max(end, limit) + 8 : end + 8
