@@ -15,7 +15,9 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CancellationEvent } from "./CancellationEvent.ts"
-import { makeDetection } from "./internal/detection.ts"
+import type { Cancellable } from "./internal/cancellable.ts"
+import { Detection } from "./internal/detection.ts"
+import type { Watch } from "./internal/watch.ts"
 import { notNegative, positive } from "./Setting.ts"
 import { type MessageId, type MessageRef, Run, RunId } from "./Message.ts"
 import { MessageRepo } from "./MessageRepo.ts"
@@ -178,47 +180,101 @@ const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
       : yield* notNegative("gracePeriod", options.gracePeriod)
   const repo = yield* MessageRepo
   const scope = yield* Effect.scope
-  const detection = makeDetection(handlerTimeout)
-  let abandoned = false
-
+  const detection = new Detection(handlerTimeout)
   const run = Run.make({
     ref: options.ref,
     runId: options.runId ?? RunId.make(globalThis.crypto.randomUUID())
   })
-  const watch = yield* Effect.uninterruptible(
-    Effect.tap(repo.watch({ run, pollInterval, detection }), (watch) =>
-      Scope.addFinalizerExit(scope, (exit) =>
-        Effect.suspend(() => watch.close(outcomeOf(exit, detection.eventUnsafe(), abandoned)))
+  return yield* Effect.uninterruptible(
+    Effect.flatMap(repo.watch({ run, pollInterval, detection }), (watch) => {
+      const watcher = new RunWatcher(detection, watch, gracePeriod)
+      return Effect.as(
+        Scope.addFinalizerExit(scope, (exit) => watcher.close(exit)),
+        watcher
       )
-    )
+    })
   )
-  const cancellable = {
-    detection,
-    watch,
-    gracePeriod,
-    abandon: () => {
-      abandoned = true
-    }
+})
+
+// A class, because there is one for each run, as of `Detection`. Members are no methods, so that they
+// may be taken off it; what is made at its first use is made once.
+class RunWatcher implements Cancellable {
+  readonly detection: Detection
+  readonly watch: Watch
+  readonly gracePeriod: Duration.Duration | undefined
+  private isAbandoned = false
+  private checking: Effect.Effect<boolean> | undefined
+  private running: RunWithCancellation | undefined
+  private streaming: StreamWithCancellation | undefined
+
+  constructor(detection: Detection, watch: Watch, gracePeriod: Duration.Duration | undefined) {
+    this.detection = detection
+    this.watch = watch
+    this.gracePeriod = gracePeriod
   }
 
+  get run() {
+    return this.watch.run
+  }
+
+  get check() {
+    return (this.checking ??= checkOf(this))
+  }
+
+  get isCancelled() {
+    return this.detection.isCancelled
+  }
+
+  get cancellation() {
+    return this.detection.cancellation
+  }
+
+  get events() {
+    return this.detection.events
+  }
+
+  get abortSignal() {
+    return this.detection.abortSignal
+  }
+
+  get onCancellation() {
+    return <X, E, R>(handler: (event: CancellationEvent) => Effect.Effect<X, E, R>) =>
+      this.detection.onCancellation(handler)
+  }
+
+  get runWithCancellation() {
+    return (this.running ??= makeRunWithCancellation(this))
+  }
+
+  get streamWithCancellation() {
+    return (this.streaming ??= makeStreamWithCancellation(this))
+  }
+
+  get cancel() {
+    return (reason: StopReason) => this.watch.cancel(reason)
+  }
+
+  get retarget() {
+    return (messageId: MessageId) => this.watch.retarget(messageId)
+  }
+
+  abandon(): void {
+    this.isAbandoned = true
+  }
+
+  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.watch.close(outcomeOf(exit, this.detection.eventUnsafe(), this.isAbandoned))
+    )
+  }
+}
+
+const checkOf = ({ detection, watch }: Cancellable): Effect.Effect<boolean> => {
   const look = Effect.flatMap(watch.look, () =>
     detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : Effect.succeed(false)
   )
-
-  return CancellationWatcher.of({
-    run: watch.run,
-    check: Effect.suspend(() => (detection.isCancelledUnsafe() ? Effect.succeed(true) : look)),
-    isCancelled: detection.isCancelled,
-    cancellation: detection.cancellation,
-    events: detection.events,
-    onCancellation: detection.onCancellation,
-    abortSignal: detection.abortSignal,
-    runWithCancellation: makeRunWithCancellation(cancellable),
-    streamWithCancellation: makeStreamWithCancellation(cancellable),
-    cancel: watch.cancel,
-    retarget: watch.retarget
-  })
-})
+  return Effect.suspend(() => (detection.isCancelledUnsafe() ? Effect.succeed(true) : look))
+}
 
 // Whoever asked for the stop wanted the run stopped; a deadline or a shutdown befell it.
 const circumstances: ReadonlyArray<StopReason> = ["deadline", "shutdown", "deleted", "unreachable"]

@@ -172,9 +172,7 @@ export const defaultTenant = "default"
  * @category combinators
  * @since 0.1.0
  */
-export const messageKey = (ref: MessageRef): string =>
-  // No id can contain NUL, so the joined string is unambiguous.
-  `${ref.companyId ?? defaultTenant}\0${ref.userId ?? defaultTenant}\0${ref.chatId}\0${ref.messageId}`
+export const messageKey = (ref: MessageRef): string => idsOf(ref).join(separator)
 
 /**
  * A string that is equal for two runs exactly when they are the same attempt at the same message.
@@ -182,7 +180,17 @@ export const messageKey = (ref: MessageRef): string =>
  * @category combinators
  * @since 0.1.0
  */
-export const runKey = (run: Run): string => `${messageKey(run.ref)}\0${run.runId}`
+export const runKey = (run: Run): string => [...idsOf(run.ref), run.runId].join(separator)
+
+// No id can contain NUL, so the joined string is unambiguous. Joined, it is one string, and not a tree of
+// all that it was put together from.
+const separator = "\0"
+const idsOf = ({ chatId, companyId, messageId, userId }: MessageRef): ReadonlyArray<string> => [
+  companyId ?? defaultTenant,
+  userId ?? defaultTenant,
+  chatId,
+  messageId
+]
 
 const isId = Schema.is(Id)
 

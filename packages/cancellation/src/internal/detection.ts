@@ -22,58 +22,187 @@ interface Handler {
   fiber: Fiber.Fiber<void> | undefined
 }
 
-export interface Detection {
+/**
+ * What is known of the stop of one run. A class, because there is one for each run: with ten thousand
+ * of them, functions of their own would be most of what a watcher takes.
+ */
+export class Detection {
+  /** Reads the flag. */
   readonly isCancelled: Effect.Effect<boolean>
-  readonly isCancelledUnsafe: () => boolean
+  private readonly flag = Ref.makeUnsafe(false)
+  private readonly waiters = Deferred.makeUnsafe<CancellationEvent>()
+  private readonly handlerTimeout: Duration.Duration
+  private event: CancellationEvent | undefined
+  private closed = false
+  // What most runs never need is made at its first use.
+  private handlers: Set<Handler> | undefined
+  private listeners: Set<() => void> | undefined
+  private pubsub: PubSub.PubSub<CancellationEvent> | undefined
+  private controller: AbortController | undefined
+
+  constructor(handlerTimeout: Duration.Duration) {
+    this.handlerTimeout = handlerTimeout
+    this.isCancelled = Ref.get(this.flag)
+  }
+
+  isCancelledUnsafe(): boolean {
+    return Ref.getUnsafe(this.flag)
+  }
+
   /** The event, `undefined` while there is none. */
-  readonly eventUnsafe: () => CancellationEvent | undefined
-  readonly cancellation: Effect.Effect<CancellationEvent>
+  eventUnsafe(): CancellationEvent | undefined {
+    return this.event
+  }
+
+  /** Waits for the event. */
+  get cancellation(): Effect.Effect<CancellationEvent> {
+    return Deferred.await(this.waiters)
+  }
+
   /** Called once, in the step; at once if it was taken before. Answers how to take it back. */
-  readonly onStepUnsafe: (listener: () => void) => () => void
-  readonly events: Stream.Stream<CancellationEvent>
-  readonly abortSignal: Effect.Effect<AbortSignal>
-  readonly onCancellation: <X, E, R>(
-    handler: (event: CancellationEvent) => Effect.Effect<X, E, R>
-  ) => Effect.Effect<void, never, R | Scope.Scope>
+  onStepUnsafe(listener: () => void): () => void {
+    if (this.event !== undefined) {
+      listener()
+      return constVoid
+    }
+    const added = (this.listeners ??= new Set())
+    added.add(listener)
+    return () => void added.delete(listener)
+  }
+
   /** Takes the step; false if it was taken before. Call it uninterruptibly, and `startHandlers` next. */
-  readonly stepUnsafe: (event: CancellationEvent) => boolean
-  /** Starts the handlers that the step found, each once; at once, or when this fiber pauses next. */
-  readonly startHandlers: (startImmediately: boolean) => Effect.Effect<void>
-  /** Waits for the handlers that are due, at most `handlerTimeout`. */
-  readonly settled: Effect.Effect<void>
-  /** Waits like `settled`, interrupts what still runs, and ends the streams of events. */
-  readonly close: Effect.Effect<void>
-}
-
-export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
-  const cancelled = Ref.makeUnsafe(false)
-  const waiters = Deferred.makeUnsafe<CancellationEvent>()
-  const handlers = new Set<Handler>()
-  let event: CancellationEvent | undefined
-  let closed = false
-  let pubsub: PubSub.PubSub<CancellationEvent> | undefined
-  let controller: AbortController | undefined
-  // Made at the first listener: many runs have none.
-  let listeners: Set<() => void> | undefined
-
-  const stepUnsafe = (detected: CancellationEvent): boolean => {
-    if (Ref.getUnsafe(cancelled)) return false
-    MutableRef.set(cancelled.ref, true)
-    event = detected
+  stepUnsafe(detected: CancellationEvent): boolean {
+    if (Ref.getUnsafe(this.flag)) return false
+    MutableRef.set(this.flag.ref, true)
+    this.event = detected
     // Taken before the waiters run: interrupted work closes the scopes of its handlers, and those
     // that are due must not be dropped by that.
-    for (const handler of handlers) handler.state = "due"
-    const told = listeners
-    listeners = undefined
-    told?.forEach((listener) => listener())
-    Deferred.doneUnsafe(waiters, Effect.succeed(detected))
-    if (pubsub !== undefined) PubSub.publishUnsafe(pubsub, detected)
-    controller?.abort(abortError(detected))
+    this.handlers?.forEach((handler) => {
+      handler.state = "due"
+    })
+    const { listeners } = this
+    this.listeners = undefined
+    listeners?.forEach((listener) => listener())
+    Deferred.doneUnsafe(this.waiters, Effect.succeed(detected))
+    if (this.pubsub !== undefined) PubSub.publishUnsafe(this.pubsub, detected)
+    this.controller?.abort(abortError(detected))
     return true
   }
 
-  const startHandler = (handler: Handler, detected: CancellationEvent, startImmediately: boolean) =>
-    Effect.suspend(() => {
+  /** At most one event, late subscribers included. */
+  get events(): Stream.Stream<CancellationEvent> {
+    return Stream.unwrap(
+      Effect.suspend(() => {
+        if (this.event !== undefined) return Effect.succeed(Stream.succeed(this.event))
+        if (this.closed) return Effect.succeed(Stream.empty)
+        return Effect.map(
+          this.pubsub === undefined
+            ? PubSub.bounded<CancellationEvent>({ capacity: 1, replay: 1 })
+            : Effect.succeed(this.pubsub),
+          (made) => {
+            if (this.event !== undefined) return Stream.succeed(this.event)
+            if (this.closed) return Stream.empty
+            this.pubsub ??= made
+            return Stream.take(Stream.fromPubSub(this.pubsub), 1)
+          }
+        )
+      })
+    )
+  }
+
+  get abortSignal(): Effect.Effect<AbortSignal> {
+    return Effect.sync(() => {
+      if (this.controller === undefined) {
+        this.controller = new AbortController()
+        if (this.event !== undefined) this.controller.abort(abortError(this.event))
+      }
+      return this.controller.signal
+    })
+  }
+
+  onCancellation<X, E, R>(
+    run: (event: CancellationEvent) => Effect.Effect<X, E, R>
+  ): Effect.Effect<void, never, R | Scope.Scope> {
+    return Effect.contextWith((context: Context.Context<R>) => {
+      const handler: Handler = {
+        run: (detected) =>
+          Effect.suspend(() => run(detected)).pipe(
+            Effect.catchCause((cause) => Effect.logWarning("A cancellation handler failed", cause)),
+            Effect.asVoid,
+            Effect.provideContext(context)
+          ),
+        begun: Deferred.makeUnsafe(),
+        done: Deferred.makeUnsafe(),
+        state: "registered",
+        fiber: undefined
+      }
+      const remove = Effect.suspend(() => {
+        if (handler.state !== "registered") return this.end([handler])
+        this.handlers?.delete(handler)
+        return Effect.void
+      })
+      const add = Effect.suspend(() => {
+        this.handlers ??= new Set()
+        this.handlers.add(handler)
+        if (this.event === undefined) return Effect.void
+        handler.state = "due"
+        return this.startHandler(handler, this.event, true)
+      })
+      return Effect.uninterruptible(
+        Effect.andThen(
+          Effect.addFinalizer(() => remove),
+          add
+        )
+      )
+    })
+  }
+
+  /** Starts the handlers that the step found, each once; at once, or when this fiber pauses next. */
+  startHandlers(startImmediately: boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const detected = this.event
+      if (detected === undefined || this.handlers === undefined) return Effect.void
+      return Effect.uninterruptible(
+        Effect.forEach(
+          this.dueHandlers(),
+          (handler) => this.startHandler(handler, detected, startImmediately),
+          { discard: true }
+        )
+      )
+    })
+  }
+
+  /** Waits for the handlers that are due, at most `handlerTimeout`. */
+  get settled(): Effect.Effect<void> {
+    return Effect.suspend(() => this.waitFor(this.dueHandlers()))
+  }
+
+  /** Waits like `settled`, interrupts what still runs, and ends the streams of events. */
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.closed = true
+      return Effect.andThen(
+        this.end(this.dueHandlers()),
+        Effect.suspend(() => {
+          // One that is due was registered meanwhile; its own scope waits for it.
+          this.handlers?.forEach((handler) => {
+            if (handler.state === "registered") this.handlers?.delete(handler)
+          })
+          // With an event the streams end by themselves; a shutdown could take it from a slow one.
+          return this.pubsub === undefined || this.event !== undefined
+            ? Effect.void
+            : PubSub.shutdown(this.pubsub)
+        })
+      )
+    })
+  }
+
+  private dueHandlers(): ReadonlyArray<Handler> {
+    return Array.from(this.handlers ?? []).filter(({ state }) => state !== "registered")
+  }
+
+  private startHandler(handler: Handler, detected: CancellationEvent, startImmediately: boolean) {
+    return Effect.suspend(() => {
       if (handler.state === "started") return Effect.void
       handler.state = "started"
       const run = Effect.ensuring(
@@ -82,7 +211,7 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
           return handler.run(detected)
         }),
         Effect.sync(() => {
-          handlers.delete(handler)
+          this.handlers?.delete(handler)
           Deferred.doneUnsafe(handler.done, Effect.void)
         })
       )
@@ -90,24 +219,10 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
         handler.fiber = fiber
       })
     })
+  }
 
-  const dueHandlers = () => Array.from(handlers).filter(({ state }) => state !== "registered")
-
-  const startHandlers = (startImmediately: boolean) =>
-    Effect.suspend(() => {
-      const detected = event
-      if (detected === undefined || handlers.size === 0) return Effect.void
-      return Effect.uninterruptible(
-        Effect.forEach(
-          dueHandlers(),
-          (handler) => startHandler(handler, detected, startImmediately),
-          { discard: true }
-        )
-      )
-    })
-
-  const waitFor = (due: ReadonlyArray<Handler>) => {
-    const left = due.filter((handler) => handlers.has(handler))
+  private waitFor(due: ReadonlyArray<Handler>) {
+    const left = due.filter((handler) => this.handlers?.has(handler))
     if (left.length === 0) return Effect.void
     // Interrupted work may come here within the step, before its handlers have started: their time
     // begins with them, however short it is.
@@ -116,7 +231,7 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
       Effect.andThen(
         Effect.timeoutOption(
           Effect.forEach(left, (handler) => Deferred.await(handler.done), { discard: true }),
-          handlerTimeout
+          this.handlerTimeout
         )
       ),
       Effect.asVoid
@@ -124,113 +239,17 @@ export const makeDetection = (handlerTimeout: Duration.Duration): Detection => {
   }
 
   // A handler whose scope is gone must not run on behind it.
-  const end = (due: ReadonlyArray<Handler>) =>
-    Effect.andThen(
-      waitFor(due),
+  private end(due: ReadonlyArray<Handler>) {
+    return Effect.andThen(
+      this.waitFor(due),
       Effect.suspend(() => {
-        const late = due.filter((handler) => handlers.delete(handler))
+        const late = due.filter((handler) => this.handlers?.delete(handler))
         for (const handler of late) handler.fiber?.interruptUnsafe()
         return late.length === 0
           ? Effect.void
           : Effect.logWarning("A cancellation handler took longer than handlerTimeout; interrupted")
       })
     )
-
-  return {
-    isCancelled: Ref.get(cancelled),
-    isCancelledUnsafe: () => Ref.getUnsafe(cancelled),
-    eventUnsafe: () => event,
-    cancellation: Deferred.await(waiters),
-
-    onStepUnsafe: (listener) => {
-      if (event !== undefined) {
-        listener()
-        return constVoid
-      }
-      const added = (listeners ??= new Set())
-      added.add(listener)
-      return () => void added.delete(listener)
-    },
-
-    events: Stream.unwrap(
-      Effect.suspend(() => {
-        if (event !== undefined) return Effect.succeed(Stream.succeed(event))
-        if (closed) return Effect.succeed(Stream.empty)
-        return Effect.map(
-          // Made at the first subscriber: it is 1.5 kB, and most runs have none.
-          pubsub === undefined
-            ? PubSub.bounded<CancellationEvent>({ capacity: 1, replay: 1 })
-            : Effect.succeed(pubsub),
-          (made) => {
-            if (event !== undefined) return Stream.succeed(event)
-            if (closed) return Stream.empty
-            pubsub ??= made
-            return Stream.take(Stream.fromPubSub(pubsub), 1)
-          }
-        )
-      })
-    ),
-
-    abortSignal: Effect.sync(() => {
-      if (controller === undefined) {
-        controller = new AbortController()
-        if (event !== undefined) controller.abort(abortError(event))
-      }
-      return controller.signal
-    }),
-
-    onCancellation: <X, E, R>(run: (event: CancellationEvent) => Effect.Effect<X, E, R>) =>
-      Effect.contextWith((context: Context.Context<R>) => {
-        const handler: Handler = {
-          run: (detected) =>
-            Effect.suspend(() => run(detected)).pipe(
-              Effect.catchCause((cause) =>
-                Effect.logWarning("A cancellation handler failed", cause)
-              ),
-              Effect.asVoid,
-              Effect.provideContext(context)
-            ),
-          begun: Deferred.makeUnsafe(),
-          done: Deferred.makeUnsafe(),
-          state: "registered",
-          fiber: undefined
-        }
-        const remove = Effect.suspend(() => {
-          if (handler.state !== "registered") return end([handler])
-          handlers.delete(handler)
-          return Effect.void
-        })
-        const add = Effect.suspend(() => {
-          handlers.add(handler)
-          if (event === undefined) return Effect.void
-          handler.state = "due"
-          return startHandler(handler, event, true)
-        })
-        return Effect.uninterruptible(
-          Effect.andThen(
-            Effect.addFinalizer(() => remove),
-            add
-          )
-        )
-      }),
-
-    stepUnsafe,
-    startHandlers,
-    settled: Effect.suspend(() => waitFor(dueHandlers())),
-    close: Effect.suspend(() => {
-      closed = true
-      return Effect.andThen(
-        end(dueHandlers()),
-        Effect.suspend(() => {
-          // One that is due was registered meanwhile; its own scope waits for it.
-          for (const handler of handlers) {
-            if (handler.state === "registered") handlers.delete(handler)
-          }
-          // With an event the streams end by themselves; a shutdown could take it from a slow one.
-          return pubsub === undefined || event !== undefined ? Effect.void : PubSub.shutdown(pubsub)
-        })
-      )
-    })
   }
 }
 

@@ -2,6 +2,7 @@
  * One watcher's place in the repo: the segments of its turn, looked at together and ended together.
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -41,8 +42,6 @@ export interface Watch {
   readonly close: (outcome: RunOutcome) => Effect.Effect<void>
 }
 
-type Part = Segment & Chronicle
-
 /** What the watches of one repo share. */
 export interface WatchContext {
   readonly store: MessageStore["Service"]
@@ -81,136 +80,185 @@ export const makeOpenWatches = (): OpenWatches => {
   }
 }
 
-export const openWatch = Effect.fnUntraced(function* (
-  shared: WatchContext,
-  options: {
-    readonly run: Run
-    readonly pollInterval: Duration.Duration
-    readonly detection: Detection
-  }
-) {
-  const { feed, lease, live, open, pollTimeout, store, writes } = shared
-  const { detection, pollInterval } = options
-  // The run's own, so that its log lines and spans are found with the program's.
-  const context = yield* Effect.context<never>()
-  const parts = new Map<string, Part>()
-  /** The segment whose stop was found in the store, until the store has been told so. */
-  let unobserved: Part | undefined
-  let closed = false
+/** One segment of a turn, as the feed looks at it and the store is told of it. */
+class Part implements Segment, Chronicle {
+  readonly run: Run
+  readonly key: string
+  seen = false
+  stale = false
+  recheck: Segment["recheck"] = undefined
+  start: Chronicle["start"] = "waiting"
+  sending: Chronicle["sending"] = undefined
+  answer: Chronicle["answer"] = undefined
+  giveUpAt: Chronicle["giveUpAt"] = undefined
+  failure: Chronicle["failure"] = undefined
+  private readonly watch: RunWatch
 
-  const tellObserved = Effect.suspend(() => {
-    const part = unobserved
-    unobserved = undefined
-    if (part === undefined || !store.supports.runs) return Effect.void
-    // A stop was found for it, so the store knows it, whether or not its start has arrived.
-    if (part.start === "waiting") part.start = "known"
-    return writes.observed(part)
+  constructor(watch: RunWatch, run: Run, key: string) {
+    this.watch = watch
+    this.run = run
+    this.key = key
+  }
+
+  started(record: RunRecord): Effect.Effect<void> {
+    return this.watch.started(this, record)
+  }
+
+  detect(request: StopRequest | Exclude<StopReason, "user">, by: DetectedBy): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // Its row is gone, and with it what could be told of it.
+      if (request === "deleted") this.start = "forgotten"
+      return this.watch.detect(this.run, request, by)
+    })
+  }
+}
+
+interface WatchOptions {
+  readonly run: Run
+  readonly pollInterval: Duration.Duration
+  readonly detection: Detection
+}
+
+/** Opens a run: tells the store, and looks at it from now on. */
+export const openWatch = (shared: WatchContext, options: WatchOptions): Effect.Effect<Watch> =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const watch = new RunWatch(shared, options, context)
+    return Effect.uninterruptible(Effect.as(watch.open, watch))
   })
 
-  const detect = Effect.fnUntraced(function* (
-    run: Run,
-    request: StopRequest | StopReason,
-    by: DetectedBy
+// A class, because there is one for each run, as of `Detection`.
+class RunWatch implements Watch {
+  private readonly shared: WatchContext
+  private readonly detection: Detection
+  private readonly pollInterval: Duration.Duration
+  // The run's own, so that its log lines and spans are found with the program's.
+  private readonly context: Context.Context<never>
+  /** The segment written now. */
+  private current: Run
+  private parts: ReadonlyArray<Part> = []
+  /** The segment whose stop was found in the store, until the store has been told so. */
+  private unobserved: Part | undefined
+  private closed = false
+
+  constructor(
+    shared: WatchContext,
+    { detection, pollInterval, run }: WatchOptions,
+    context: Context.Context<never>
   ) {
-    if (closed || detection.isCancelledUnsafe()) return
-    const detectedAt = yield* Clock.currentTimeMillis
-    const event = CancellationEvent.make({
-      run,
-      request:
-        typeof request === "string"
-          ? StopRequest.make({ userAbortedAt: detectedAt, reason: request })
-          : request,
-      detectedAt,
-      detectedBy: by
-    })
-    if (closed || detection.isCancelledUnsafe()) return
-    // Before the step: interrupted work ends, and its run closes, within it.
-    if (by !== "local") unobserved = parts.get(runKey(run))
-    detection.stepUnsafe(event)
-    yield* detection.startHandlers(by === "check")
-    yield* feed.remove(Array.from(parts.values()))
-    yield* feed.unwant(pollInterval)
-    yield* tellObserved
-    yield* announce(event)
-  }, Effect.uninterruptible)
+    this.shared = shared
+    this.detection = detection
+    this.pollInterval = pollInterval
+    this.context = context
+    this.current = run
+  }
 
-  const announce = (event: CancellationEvent) =>
-    Effect.logInfo("Run cancelled").pipe(
-      Effect.andThen(
-        Metric.update(Metric.withAttributes(stopsDetected, { detected_by: event.detectedBy }), 1)
-      ),
-      Effect.annotateLogs({
-        ...annotations(event.run),
-        "effect_cancellation.reason": event.request.reason,
-        "effect_cancellation.detected_by": event.detectedBy
-      }),
-      Effect.withSpan(
-        "CancellationWatcher.detected",
-        {
-          attributes: {
-            ...annotations(event.run),
-            "effect_cancellation.reason": event.request.reason,
-            "effect_cancellation.detected_by": event.detectedBy
-          }
-        },
-        { captureStackTrace: false }
-      ),
-      Effect.provideContext(context)
+  get open(): Effect.Effect<void> {
+    const { feed, lease, open } = this.shared
+    return Metric.modify(runsWatched, 1).pipe(
+      Effect.andThen(Effect.sync(() => open.add(this))),
+      Effect.andThen(lease === undefined ? Effect.void : lease.hold),
+      Effect.andThen(feed.want(this.pollInterval)),
+      Effect.andThen(Effect.suspend(() => this.begin(this.current)))
     )
+  }
 
-  const started = (part: Part, record: RunRecord) => {
+  get run(): Effect.Effect<Run> {
+    return Effect.sync(() => this.current)
+  }
+
+  get look(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.closed) return Effect.void
+      const { feed, store } = this.shared
+      return store.supports.runs && this.parts.some(isUnanswered)
+        ? this.lookAndWait(this.parts)
+        : feed.look(this.parts, "check")
+    })
+  }
+
+  cancel(reason: StopReason): Effect.Effect<void> {
+    return Effect.suspend(() => this.detect(this.current, reason, "local"))
+  }
+
+  retarget(messageId: MessageId): Effect.Effect<void> {
+    return Effect.uninterruptible(
+      Effect.suspend(() => {
+        if (this.closed || this.detection.isCancelledUnsafe()) return Effect.void
+        const { ref, runId } = this.current
+        const run = Run.make({ ref: MessageRef.make({ ...ref, messageId }), runId })
+        this.current = run
+        return this.partOf(runKey(run)) === undefined ? this.begin(run) : Effect.void
+      })
+    )
+  }
+
+  erasing(matches: (run: Run) => boolean): Effect.Effect<void> {
+    const erased = this.parts.filter(({ run }) => matches(run))
+    const [first] = erased
+    if (first === undefined) return Effect.void
+    const mark = erasing(erased)
+    return Effect.suspend(() => {
+      mark()
+      return this.detect(first.run, "deleted", "local")
+    })
+  }
+
+  want(interval: Duration.Duration): Effect.Effect<void> {
+    return this.shared.feed.want(interval)
+  }
+
+  unwant(interval: Duration.Duration): Effect.Effect<void> {
+    return this.shared.feed.unwant(interval)
+  }
+
+  close(outcome: RunOutcome): Effect.Effect<void> {
+    return Effect.uninterruptible(this.closing(outcome))
+  }
+
+  detect(run: Run, request: StopRequest | StopReason, by: DetectedBy): Effect.Effect<void> {
+    return Effect.uninterruptible(this.detecting(run, request, by))
+  }
+
+  started(part: Part, record: RunRecord): Effect.Effect<void> {
     part.seen = true
-    if (record.request !== undefined) return detect(part.run, record.request, "start")
+    if (record.request !== undefined) return this.detect(part.run, record.request, "start")
     if (record.outcome === undefined) return Effect.void
     part.stale = true
     return Effect.logWarning(
       `This run ended before (${record.outcome}), so no stop can reach it: begin a new attempt with a new runId`
-    ).pipe(Effect.annotateLogs(annotations(part.run)), Effect.provideContext(context))
+    ).pipe(Effect.annotateLogs(annotations(part.run)), Effect.provideContext(this.context))
   }
 
-  const begin = Effect.fnUntraced(function* (run: Run) {
-    const key = runKey(run)
-    const part: Part = {
-      run,
-      key,
-      seen: false,
-      stale: false,
-      recheck: undefined,
-      start: "waiting",
-      sending: undefined,
-      answer: undefined,
-      giveUpAt: undefined,
-      failure: undefined,
-      started: (record) => started(part, record),
-      detect: (request, by) =>
-        Effect.suspend(() => {
-          // Its row is gone, and with it what could be told of it.
-          if (request === "deleted") part.start = "forgotten"
-          return detect(run, request, by)
-        })
-    }
-    if (closed) return
-    parts.set(key, part)
-    live.set(key, (live.get(key) ?? 0) + 1)
-    yield* feed.add(part)
-    // Closed or cancelled meanwhile by another fiber: nothing would remove it again.
-    if (closed || detection.isCancelledUnsafe()) return yield* feed.remove([part])
-    // For a store that knows runs the answer to the start is the first look.
-    yield* store.supports.runs ? writes.start(part) : feed.firstLook(part)
-  })
+  private partOf(key: string): Part | undefined {
+    return this.parts.find((part) => part.key === key)
+  }
 
-  let current = options.run
+  private begin(run: Run): Effect.Effect<void> {
+    if (this.closed) return Effect.void
+    const { feed, live, store, writes } = this.shared
+    const key = runKey(run)
+    const part = new Part(this, run, key)
+    this.parts = [...this.parts, part]
+    live.set(key, (live.get(key) ?? 0) + 1)
+    return Effect.flatMap(feed.add(part), () => {
+      // Closed or cancelled meanwhile by another fiber: nothing would remove it again.
+      if (this.closed || this.detection.isCancelledUnsafe()) return feed.remove([part])
+      // For a store that knows runs the answer to the start is the first look.
+      return store.supports.runs ? writes.start(part) : feed.firstLook(part)
+    })
+  }
 
   // `runSync` cannot wait: it is told what the store knows.
-  const lookAndWait = (all: ReadonlyArray<Part>) =>
-    Effect.flatMap(Scheduler.Scheduler, ({ executionMode }) => {
+  private lookAndWait(all: ReadonlyArray<Part>): Effect.Effect<void> {
+    const { feed, pollTimeout, writes } = this.shared
+    return Effect.flatMap(Scheduler.Scheduler, ({ executionMode }) => {
       if (executionMode === "sync") return feed.look(all, "check")
       // A stop that came first waits for the start, and is in its answer. What was sent before may
       // have been answered before a stop; what is sent from now on is a look in itself.
       const unanswered = all.filter(isUnanswered)
       const unsent = unanswered.filter(({ start }) => start === "waiting")
       const answers = Effect.flatMap(writes.answered(unanswered), () =>
-        closed || detection.isCancelledUnsafe()
+        this.closed || this.detection.isCancelledUnsafe()
           ? Effect.void
           : feed.look(
               unanswered.filter((part) => part.failure !== undefined || !unsent.includes(part)),
@@ -220,59 +268,47 @@ export const openWatch = Effect.fnUntraced(function* (
       const known = all.filter((part) => !unanswered.includes(part))
       return Effect.all([feed.look(known, "check"), answers], { concurrency: 2 }).pipe(
         // A stop that is found in another way meanwhile ends the waiting.
-        Effect.raceFirst(detection.cancellation),
+        Effect.raceFirst(this.detection.cancellation),
         Effect.asVoid
       )
     })
+  }
 
-  const watch: Watch = {
-    run: Effect.sync(() => current),
-
-    look: Effect.suspend(() => {
-      if (closed) return Effect.void
-      const all = Array.from(parts.values())
-      return store.supports.runs && all.some(isUnanswered)
-        ? lookAndWait(all)
-        : feed.look(all, "check")
-    }),
-
-    cancel: (reason) => Effect.suspend(() => detect(current, reason, "local")),
-
-    retarget: (messageId) =>
-      Effect.uninterruptible(
-        Effect.suspend(() => {
-          if (closed || detection.isCancelledUnsafe()) return Effect.void
-          const run = Run.make({
-            ref: MessageRef.make({ ...current.ref, messageId }),
-            runId: current.runId
-          })
-          current = run
-          return parts.has(runKey(run)) ? Effect.void : begin(run)
-        })
-      ),
-
-    erasing: (matches) => {
-      const erased = Array.from(parts.values()).filter(({ run }) => matches(run))
-      const [first] = erased
-      if (first === undefined) return Effect.void
-      const mark = erasing(erased)
-      return Effect.suspend(() => {
-        mark()
-        return detect(first.run, "deleted", "local")
+  private detecting(run: Run, request: StopRequest | StopReason, by: DetectedBy) {
+    return Effect.gen({ self: this }, function* () {
+      if (this.closed || this.detection.isCancelledUnsafe()) return
+      const { feed } = this.shared
+      const detectedAt = yield* Clock.currentTimeMillis
+      const event = CancellationEvent.make({
+        run,
+        request:
+          typeof request === "string"
+            ? StopRequest.make({ userAbortedAt: detectedAt, reason: request })
+            : request,
+        detectedAt,
+        detectedBy: by
       })
-    },
+      if (this.closed || this.detection.isCancelledUnsafe()) return
+      // Before the step: interrupted work ends, and its run closes, within it.
+      if (by !== "local") this.unobserved = this.partOf(runKey(run))
+      this.detection.stepUnsafe(event)
+      yield* this.detection.startHandlers(by === "check")
+      yield* feed.remove(this.parts)
+      yield* feed.unwant(this.pollInterval)
+      yield* this.tellObserved
+      yield* this.announce(event)
+    })
+  }
 
-    want: feed.want,
-    unwant: feed.unwant,
-
-    close: Effect.fnUntraced(function* (outcome) {
-      closed = true
-      const all = Array.from(parts.values())
-      yield* feed.remove(all)
-      if (!detection.isCancelledUnsafe()) yield* feed.unwant(pollInterval)
-      yield* detection.close
-      yield* tellObserved
-      const over = all.filter(({ key }) => {
+  private closing(outcome: RunOutcome) {
+    return Effect.gen({ self: this }, function* () {
+      const { feed, lease, live, open, store, writes } = this.shared
+      this.closed = true
+      yield* feed.remove(this.parts)
+      if (!this.detection.isCancelledUnsafe()) yield* feed.unwant(this.pollInterval)
+      yield* this.detection.close
+      yield* this.tellObserved
+      const over = this.parts.filter(({ key }) => {
         const others = (live.get(key) ?? 1) - 1
         if (others > 0) live.set(key, others)
         else live.delete(key)
@@ -281,14 +317,34 @@ export const openWatch = Effect.fnUntraced(function* (
       if (store.supports.runs) yield* writes.ended(over, outcome)
       if (lease !== undefined) yield* lease.release
       yield* Metric.modify(runsWatched, -1)
-      open.remove(watch)
-    }, Effect.uninterruptible)
+      open.remove(this)
+    })
   }
 
-  yield* Metric.modify(runsWatched, 1)
-  open.add(watch)
-  if (lease !== undefined) yield* lease.hold
-  yield* feed.want(pollInterval)
-  yield* begin(options.run)
-  return watch
-}, Effect.uninterruptible)
+  private get tellObserved(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const part = this.unobserved
+      this.unobserved = undefined
+      if (part === undefined || !this.shared.store.supports.runs) return Effect.void
+      // A stop was found for it, so the store knows it, whether or not its start has arrived.
+      if (part.start === "waiting") part.start = "known"
+      return this.shared.writes.observed(part)
+    })
+  }
+
+  private announce(event: CancellationEvent): Effect.Effect<void> {
+    const attributes = {
+      ...annotations(event.run),
+      "effect_cancellation.reason": event.request.reason,
+      "effect_cancellation.detected_by": event.detectedBy
+    }
+    return Effect.logInfo("Run cancelled").pipe(
+      Effect.andThen(
+        Metric.update(Metric.withAttributes(stopsDetected, { detected_by: event.detectedBy }), 1)
+      ),
+      Effect.annotateLogs(attributes),
+      Effect.withSpan("CancellationWatcher.detected", { attributes }, { captureStackTrace: false }),
+      Effect.provideContext(this.context)
+    )
+  }
+}
