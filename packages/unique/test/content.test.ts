@@ -11,6 +11,7 @@ import {
   chatId,
   iso,
   json,
+  newMessage,
   open,
   openOn,
   overheard,
@@ -203,13 +204,14 @@ describe("a change is refused", () => {
     ["413", json(413, { message: words })],
     ["422", json(422, { message: words })]
   ] as const) {
-    it.effect(`for its text, in the platform's words: ${title}`, () =>
+    it.effect(`for its text, and not in the platform's words: ${title}`, () =>
       Effect.gen(function* () {
         const { change, id, platform, troubled } = yield* open()
         troubled("PATCH", trouble)
         const reason = yield* reasonOf(change(id, { text: "much too long" }))
         assert.strictEqual(reason._tag, "UnstorableText")
-        assert.include(reason.message, words)
+        assert.include(reason.message, `answered ${object(trouble).status}`)
+        assert.notInclude(reason.message, words)
         assert.deepInclude(reason, { messageId: id })
         assert.strictEqual(platform.message(id)?.text, "before")
       })
@@ -347,7 +349,6 @@ describe("a change that gets no answer", () => {
 })
 
 describe("what is said of a change", () => {
-  // Each is long enough to be told, and none is in the platform's own words.
   const secrets = {
     text: "hush the text\nof nobody else",
     originalText: 'hush original "words"',
@@ -362,6 +363,7 @@ describe("what is said of a change", () => {
     secrets.text,
     JSON.stringify(secrets.text),
     secrets.text.slice(0, 22),
+    secrets.text.slice(0, 5),
     secrets.originalText,
     JSON.stringify(secrets.originalText),
     JSON.stringify(secrets.references),
@@ -402,15 +404,15 @@ describe("what is said of a change", () => {
     )
   }
 
-  it.effect("keeps the platform's words that only share a word or two with the text", () =>
+  it.effect("is in the platform's words where no text was sent", () =>
     Effect.gen(function* () {
-      const { change, id, troubled } = yield* open()
-      troubled("PATCH", json(400, { message: "The text must not be longer than a book" }))
-      const error = yield* Effect.flip(
-        change(id, { text: "The text must be read", debugInfo: "a" })
-      )
-      assert.instanceOf(error, MessageContentError)
-      assert.include(error.message, "must not be longer than a book")
+      const { change, content, id, troubled } = yield* open()
+      troubled("PATCH", json(400, { message: "completedAt is too early" }))
+      const late = yield* reasonOf(change(id, { setCompletedAt: true }))
+      assert.include(late.message, "The platform answered 400: completedAt is too early")
+      troubled("POST", json(400, { message: "no such assistant" }))
+      const unmade = yield* reasonOf(content.create(newMessage()))
+      assert.include(unmade.message, "The platform answered 400: no such assistant")
     })
   )
 })

@@ -12,10 +12,9 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { UniqueError, UniqueErrorReason } from "../UniqueError.ts"
-import { withoutEcho } from "./echo.ts"
 import { makePauses } from "./pauses.ts"
 import { companyOf, type Place, userOf } from "./place.ts"
-import { oddAnswer, refusalOf, type Told, toldWithout, troubleOf } from "./trouble.ts"
+import { nothingTold, oddAnswer, refusalOf, type Told, toldWithout, troubleOf } from "./trouble.ts"
 import { MessageList } from "./wire.ts"
 
 /** A message, or a list of them, and when it was read by the platform's clock. */
@@ -105,12 +104,12 @@ export const makeConnection = (options: {
       if (redirects(response)) {
         return yield* oddAnswer(response.status, "it redirects; give the address itself as baseUrl")
       }
-      const answer = yield* answerOf(response, told)
+      const answer = yield* answerOf(response, saysSomething(sent) ? nothingTold : told)
       // Hidden from tracers that show what was answered: it is what people said.
       return () => answer
     }).pipe(
       Effect.scoped,
-      Effect.mapError((error) => withoutEcho(troubleOf(error, told), sent)),
+      Effect.mapError((error) => troubleOf(error, told)),
       // The client's own spans hold the request with all its headers.
       Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.withSpan(
@@ -197,6 +196,10 @@ const sendable = /^(?! )[ -~]+(?<! )$/
 const dots = new Set([".", ".."])
 
 const isList = Schema.is(MessageList)
+
+/** It carries what somebody said, or what was found or thought about it. */
+const saysSomething = ({ debugInfo, originalText, references, text }: Fields): boolean =>
+  [text, originalText, references, debugInfo].some((field) => field !== undefined && field !== "")
 
 // `fetch` follows by itself, unless it is told not to: what answered is not what was asked.
 const redirects = (response: HttpClientResponse.HttpClientResponse): boolean =>

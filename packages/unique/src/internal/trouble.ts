@@ -26,6 +26,12 @@ export const toldWithout =
     return line.length > 200 ? `${line.slice(0, 200)}…` : line
   }
 
+/**
+ * Of the answer to a call that carried texts: the platform, or what stands before it, may say why it
+ * refused one by repeating it, and nobody knows the half of a text that is quoted.
+ */
+export const nothingTold: Told = () => "<left out, as it may repeat a text>"
+
 /** A refusal; its body is an object if it is the platform's own. */
 export const refusalOf = (status: number, body: object | undefined, told: Told): UniqueError => {
   const words = platformWords(body)
