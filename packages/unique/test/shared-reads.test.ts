@@ -169,6 +169,20 @@ describe("reads that wait for their turn", () => {
     })
   )
 
+  it.effect("end for who asks when their scope is closed, or closes before they begin", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { ask, left, start } = yield* Scope.provide(openReads(), scope)
+      const early = yield* start("chat")
+      yield* Scope.close(scope, Exit.void)
+      for (const fiber of [early, yield* Effect.forkChild(ask("chat"))]) {
+        const exit = yield* Fiber.await(fiber)
+        assert.isTrue(Exit.isFailure(exit) && Exit.hasInterrupts(exit))
+      }
+      assert.strictEqual(yield* left, 0)
+    })
+  )
+
   it.effect("are each begun, where there is a turn for each", () =>
     Effect.gen(function* () {
       const { next, start } = yield* openReads(3)

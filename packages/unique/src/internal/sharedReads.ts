@@ -35,10 +35,11 @@ export const makeSharedReads = <Q, A, E>(options: {
       return options.read(question)
     })
     return inTurn(question)(begun).pipe(
-      Effect.onExit((exit) => Deferred.done(read.answer, exit)),
       Effect.forkIn(scope),
       Effect.map((fiber) => {
         read.fiber = fiber
+        // Its end, and not the effect's: a fiber that is interrupted before it has begun runs none.
+        fiber.addObserver((exit) => Deferred.doneUnsafe(read.answer, exit))
         return read
       })
     )
