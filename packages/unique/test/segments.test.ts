@@ -231,6 +231,19 @@ describe("a new message of a turn", () => {
     })
   )
 
+  it.effect("follows the one that is being made at the same time", () =>
+    Effect.gen(function* () {
+      const { bodies, ofTurn } = yield* openTurn()
+      const make = ofTurn.create(newMessage())
+      yield* Effect.all([make, make, make], { concurrency: "unbounded" })
+      assert.deepStrictEqual(places(bodies("POST")), [
+        ["turn_1", 1],
+        ["turn_1", 2],
+        ["turn_1", 3]
+      ])
+    })
+  )
+
   it.effect("follows the last of the turn, whatever else there is in the chat", () =>
     Effect.gen(function* () {
       const { bodies, ofTurn, platform } = yield* openTurn()

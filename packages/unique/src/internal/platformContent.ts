@@ -155,6 +155,14 @@ export const makePlatformContent = (options: {
         )
       : Effect.void
 
+  // Two at once would both find the same last segment, and make the same next one.
+  const inTurnOf =
+    ({ messageId }: Turn, place: Place) =>
+    <A, E>(making: Effect.Effect<A, E>) =>
+      messageId === undefined
+        ? inTurn(place)(making)
+        : oneAtATime(`${placeKey(place)}\0${messageId}\0next`)(inTurn(place)(making))
+
   const create = (turn: Turn, message: NewMessage) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
@@ -167,7 +175,7 @@ export const makePlatformContent = (options: {
           isAsked = true
         })
         // A fiber of its own: cut short, nobody would know under which name it was made.
-        const fiber = yield* call("create", inTurn(message.ref)(making)).pipe(
+        const fiber = yield* call("create", inTurnOf(turn, message.ref)(making)).pipe(
           Effect.interruptible,
           Effect.forkIn(scope, { startImmediately: true })
         )
