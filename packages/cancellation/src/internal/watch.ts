@@ -5,7 +5,6 @@ import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Latch from "effect/Latch"
 import * as Metric from "effect/Metric"
 import * as Scheduler from "effect/Scheduler"
 import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
@@ -13,10 +12,12 @@ import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
 import { type MessageId, MessageRef, Run, runKey } from "../Message.ts"
 import type { MessageStore } from "../MessageStore.ts"
 import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from "../StopRequest.ts"
-import { type Chronicle, erasing, isUnanswered } from "./chronicle.ts"
+import { erasing, isUnanswered } from "./chronicle.ts"
 import type { Detection } from "./detection.ts"
-import type { Feed, Segment } from "./feed.ts"
+import type { Feed } from "./feed.ts"
 import type { LeaseHolder } from "./lease.ts"
+import type { OpenWatches } from "./openWatches.ts"
+import { Part } from "./part.ts"
 import { annotations } from "./words.ts"
 import type { Writes } from "./writes.ts"
 
@@ -52,65 +53,6 @@ export interface WatchContext {
   /** How many watches of this repo have the run, by its key: the last to close says how it ended. */
   readonly live: Map<string, number>
   readonly pollTimeout: Duration.Duration
-}
-
-/** The watches that are open, for a drain. */
-export interface OpenWatches {
-  readonly all: () => ReadonlyArray<Watch>
-  /** Waits until none is open. */
-  readonly none: Effect.Effect<void>
-  readonly add: (watch: Watch) => void
-  readonly remove: (watch: Watch) => void
-}
-
-export const makeOpenWatches = (): OpenWatches => {
-  const watches = new Set<Watch>()
-  const none = Latch.makeUnsafe(true)
-  return {
-    all: () => Array.from(watches),
-    none: none.await,
-    add: (watch) => {
-      watches.add(watch)
-      none.closeUnsafe()
-    },
-    remove: (watch) => {
-      watches.delete(watch)
-      if (watches.size === 0) none.openUnsafe()
-    }
-  }
-}
-
-/** One segment of a turn, as the feed looks at it and the store is told of it. */
-class Part implements Segment, Chronicle {
-  readonly run: Run
-  readonly key: string
-  seen = false
-  stale = false
-  recheck: Segment["recheck"] = undefined
-  start: Chronicle["start"] = "waiting"
-  sending: Chronicle["sending"] = undefined
-  answer: Chronicle["answer"] = undefined
-  giveUpAt: Chronicle["giveUpAt"] = undefined
-  failure: Chronicle["failure"] = undefined
-  private readonly watch: RunWatch
-
-  constructor(watch: RunWatch, run: Run, key: string) {
-    this.watch = watch
-    this.run = run
-    this.key = key
-  }
-
-  started(record: RunRecord): Effect.Effect<void> {
-    return this.watch.started(this, record)
-  }
-
-  detect(request: StopRequest | Exclude<StopReason, "user">, by: DetectedBy): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      // Its row is gone, and with it what could be told of it.
-      if (request === "deleted") this.start = "forgotten"
-      return this.watch.detect(this.run, request, by)
-    })
-  }
 }
 
 interface WatchOptions {

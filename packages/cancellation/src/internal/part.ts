@@ -1,0 +1,52 @@
+/**
+ * One segment of a turn, as the feed looks at it and the store is told of it.
+ */
+import * as Effect from "effect/Effect"
+import type { DetectedBy } from "../CancellationEvent.ts"
+import type { Run } from "../Message.ts"
+import type { RunRecord, StopReason, StopRequest } from "../StopRequest.ts"
+import type { Chronicle } from "./chronicle.ts"
+import type { Segment } from "./feed.ts"
+
+/** Whose segment it is. */
+interface Owner {
+  readonly started: (part: Part, record: RunRecord) => Effect.Effect<void>
+  readonly detect: (
+    run: Run,
+    request: StopRequest | StopReason,
+    by: DetectedBy
+  ) => Effect.Effect<void>
+}
+
+// A class, because there is one for each run, as of `Detection`.
+export class Part implements Segment, Chronicle {
+  readonly run: Run
+  readonly key: string
+  seen = false
+  stale = false
+  recheck: Segment["recheck"] = undefined
+  start: Chronicle["start"] = "waiting"
+  sending: Chronicle["sending"] = undefined
+  answer: Chronicle["answer"] = undefined
+  giveUpAt: Chronicle["giveUpAt"] = undefined
+  failure: Chronicle["failure"] = undefined
+  private readonly watch: Owner
+
+  constructor(watch: Owner, run: Run, key: string) {
+    this.watch = watch
+    this.run = run
+    this.key = key
+  }
+
+  started(record: RunRecord): Effect.Effect<void> {
+    return this.watch.started(this, record)
+  }
+
+  detect(request: StopRequest | Exclude<StopReason, "user">, by: DetectedBy): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // Its row is gone, and with it what could be told of it.
+      if (request === "deleted") this.start = "forgotten"
+      return this.watch.detect(this.run, request, by)
+    })
+  }
+}
