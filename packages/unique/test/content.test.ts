@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
-import { MessageContentError, MessageRef } from "effect-cancellation"
+import { MessageRef } from "effect-cancellation"
 import { reachableText } from "../../promise/test/support/reachable.ts"
 import {
   ada,

@@ -7,7 +7,13 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
-import { MessageChange, MessageContent, MessageStore, type Run } from "effect-cancellation"
+import {
+  MessageChange,
+  MessageContent,
+  MessageStore,
+  RunQuery,
+  type Run
+} from "effect-cancellation"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { UniquePlatform } from "../src/index.ts"
 import {
@@ -315,6 +321,9 @@ describe("what is not there", () => {
         // Nor does it hide one.
         platform.stopMessage(run.ref.messageId)
         assert.deepStrictEqual(yield* ask(store, [run]), ["stopped"])
+        // And who sees a stop of a run gets its receipt.
+        const [found] = yield* store.findRuns(RunQuery.cases.Refs.make({ refs: [run.ref] }))
+        assert.strictEqual(found?.request?.reason, "user")
       }).pipe(Effect.scoped)
     )
   }

@@ -59,7 +59,12 @@ const expectedOf = ({ alone, junk, listed }: Case, index: number): string => {
   const turn = own.responseTurnId
   const hasTurn = turn === "turn_1" || turn === "turn_2"
   const mates = listed.filter(
-    (one) => one !== own && hasTurn && one.responseTurnId === turn && one.role === "ASSISTANT"
+    (one) =>
+      one !== own &&
+      hasTurn &&
+      one.responseTurnId === turn &&
+      // Not to say whose it is makes it nobody else's.
+      ["ASSISTANT", undefined, null].includes(one.role)
   )
   if ([own, ...mates].some(isStop)) return "stopped"
   if ([own, ...mates].some(isOdd)) return "failed"

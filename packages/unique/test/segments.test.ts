@@ -268,6 +268,15 @@ describe("a new message of a turn", () => {
     })
   )
 
+  it.effect("follows a first one that does not say whose it is", () =>
+    Effect.gen(function* () {
+      const { bodies, id, ofTurn, platform } = yield* openTurn()
+      platform.patchState(id, { role: undefined })
+      yield* ofTurn.create(newMessage())
+      assert.deepStrictEqual(places(bodies("POST")), [["turn_1", 1]])
+    })
+  )
+
   it.effect("is by itself if the message says nothing of a turn, or is not there", () =>
     Effect.gen(function* () {
       const { bodies, content: _, ofTurn, platform, id } = yield* openTurn({})

@@ -104,6 +104,21 @@ describe("a stop of a segment", () => {
     }).pipe(Effect.scoped)
   )
 
+  for (const role of [undefined, null]) {
+    it.live(`counts if it is not said whose that is: ${role}`, () =>
+      Effect.gen(function* () {
+        const { add, platform, store } = yield* open()
+        const [watched, other] = [
+          add({ responseTurnId: "turn_1" }),
+          add({ responseTurnId: "turn_1" })
+        ]
+        platform.patchState(idOf(other), { role })
+        platform.stopMessage(idOf(other))
+        assert.deepStrictEqual(yield* ask(store, [watched]), ["stopped"])
+      }).pipe(Effect.scoped)
+    )
+  }
+
   it.live("puts the whole turn in doubt if it is malformed, but no stop", () =>
     Effect.gen(function* () {
       const { add, platform, store } = yield* open()

@@ -18,9 +18,10 @@ import {
   unsupported
 } from "effect-cancellation"
 import type { Connection } from "./connection.ts"
+import { roleOf } from "./messageFields.ts"
 import { type Place, placeKey, refOf } from "./place.ts"
 import { identityOf } from "./turns.ts"
-import { type Identity, isAssistant, millisOf, Progress, stopOf, wrongFields } from "./wire.ts"
+import { type Identity, millisOf, Progress, stopOf, wrongFields } from "./wire.ts"
 
 /** Which messages are asked for, of which chats. */
 interface Wanted {
@@ -40,7 +41,8 @@ export const makeFindRuns = (list: Connection["list"]) => {
       if (typeof message !== "string") {
         missing.delete(message.id)
         const isWanted = messageIds?.includes(message.id) ?? true
-        if (isWanted && isAssistant(message)) wanted.push(message)
+        // Those whose stops are seen, and as their texts are told.
+        if (isWanted && roleOf(message.role) === "assistant") wanted.push(message)
       } else if (messageIds === undefined || messageIds.includes(idOf(one) ?? "")) {
         return yield* malformed(message)
       } else if (idOf(one) === undefined) unreadable ??= message

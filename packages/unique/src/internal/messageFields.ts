@@ -96,9 +96,11 @@ export const nextSegment = (messageId: string, chat: ReadonlyArray<unknown>): Fi
 const isSegment = Schema.is(SegmentPlace)
 const decodeMessage = Schema.decodeUnknownEffect(WireMessage)
 
-// Of roles that nobody here has heard of: what a person did not say must not be taken for theirs, nor
-// for the system's.
-const roleOf = (role: string | null | undefined): MessageRole =>
+/**
+ * Of roles that nobody here has heard of, or that are not said: what a person did not say must not be
+ * taken for theirs, nor for the system's.
+ */
+export const roleOf = (role: string | null | undefined): MessageRole =>
   role === "USER" ? "user" : role === "SYSTEM" ? "system" : "assistant"
 
 const given = <K extends string, V>(

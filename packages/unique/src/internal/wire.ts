@@ -80,7 +80,8 @@ export const stopOf = ({ userAbortedAt }: Identity): number | "malformed" | unde
 export const millisOf = (time: string | null | undefined): number | undefined =>
   time === null || time === undefined ? undefined : Date.parse(time)
 
-export const isAssistant = ({ role }: Identity): boolean => role === "ASSISTANT"
+/** Said to be, or not said at all: a stop must not be missed for a field that was left out. */
+export const isAssistant = ({ role }: Identity): boolean => (role ?? "ASSISTANT") === "ASSISTANT"
 
 /** ISO 8601 in UTC, as the platform writes it. */
 export const timeOf = (millis: number): string => new Date(millis).toISOString()
