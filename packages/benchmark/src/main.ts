@@ -41,13 +41,14 @@ const server = wanted.some(({ needsDatabase }) => needsDatabase)
 try {
   const postgres = await server?.withDatabase(postgresVersion)
   for (const part of wanted) {
+    const began = performance.now()
     const usesServer = server !== undefined && part.needsDatabase
     const result = usesServer
       ? await server.withDatabase((databaseUrl) => runPart(part, { quick, named, databaseUrl }))
       : await runPart(part, { quick, named, databaseUrl: undefined })
     results.set(part.name, result)
     toKeep.set(part.name, kept(part.about, result, usesServer ? postgres : undefined))
-    printPart(part, result)
+    printPart(part, result, (performance.now() - began) / 1000)
   }
 } finally {
   await server?.close()

@@ -4,8 +4,12 @@
 import { type Bar, isMet, type Part, type PartResult, type Unit } from "./Part.ts"
 import { median, spread } from "./statistics.ts"
 
-export const printPart = ({ about, name }: Part, { bars, figures, notes = [] }: PartResult) => {
-  console.log(`\n${name}  ${about}`)
+export const printPart = (
+  { about, name }: Part,
+  { bars, figures, notes = [] }: PartResult,
+  seconds: number
+) => {
+  console.log(`\n${name}  ${about}  (in ${Math.round(seconds)} s)`)
   for (const figure of figures) {
     const value = shown(median(figure.rounds), figure.unit)
     const range = figure.rounds.length > 1 ? `  ±${Math.round(spread(figure.rounds) * 50)} %` : ""
