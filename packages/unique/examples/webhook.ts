@@ -105,7 +105,11 @@ const Server = Layer.unwrap(
     NodeHttpServer.layer(createServer, { port, gracefulShutdownTimeout: "3 seconds" })
   )
 )
-const Platform = UniquePlatform.layerConfig().pipe(Layer.provide(FetchHttpClient.layer))
+// A redirect that is followed would take the app id and the texts to another host.
+const Client = FetchHttpClient.layer.pipe(
+  Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }))
+)
+const Platform = UniquePlatform.layerConfig().pipe(Layer.provide(Client))
 const Repo = MessageRepo.layer().pipe(Layer.provideMerge(Platform))
 
 HttpRouter.serve(Webhook).pipe(

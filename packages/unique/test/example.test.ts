@@ -156,6 +156,22 @@ describe("the example of an agent behind a webhook", () => {
     })
   )
 
+  it.live("follows no redirect, which would tell another host who asks, and for what", () =>
+    Effect.gen(function* () {
+      const { agent, deliver, platform } = yield* start()
+      const elsewhere = yield* startPlatform()
+      platform.respond(() => ({
+        status: 307,
+        body: "",
+        headers: { location: `${elsewhere.baseUrl}/messages` }
+      }))
+      yield* deliver
+      // It has had its answer by then, wherever that came from.
+      yield* agent.logged("it redirects")
+      assert.strictEqual(elsewhere.connections, 0)
+    })
+  )
+
   it.live("tells the platform of answers that its end cuts short, and keeps their words", () =>
     Effect.gen(function* () {
       const { agent, deliver, event, platform } = yield* start({ SHUTDOWN_TIMEOUT: "10 millis" })
