@@ -10,14 +10,20 @@ for (const folder of published) {
   // what was compiled from a source that is gone must not be published
   fs.rmSync(path.join(root, "packages", folder, "dist"), { recursive: true, force: true })
 }
-const { status } = spawnSync(
-  process.execPath,
-  [
-    path.join(root, "node_modules/typescript/bin/tsc"),
+const run = (...args: ReadonlyArray<string>): number =>
+  spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" }).status ?? 1
+
+// every program that uses any of them loads the core as it starts
+const bundled = ["cancellation"]
+
+process.exitCode =
+  run(
+    "node_modules/typescript/bin/tsc",
     "-b",
     "--force",
     ...published.map((folder) => `packages/${folder}/tsconfig.build.json`)
-  ],
-  { cwd: root, stdio: "inherit" }
-)
-process.exitCode = status ?? 1
+  ) ||
+  bundled
+    .map((folder) => run("scripts/bundle.ts", `packages/${folder}/src`, `packages/${folder}/dist`))
+    .find((status) => status !== 0) ||
+  0

@@ -1,6 +1,8 @@
 /**
  * Small things done very often: how long each takes, in rounds in which all have their turn.
  */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type { Figure, PartOptions } from "./Part.ts"
 
 /** Something to measure: does the thing so often, and answers when it is done. */
@@ -8,6 +10,17 @@ export interface Contender {
   readonly name: string
   readonly repeat: (times: number) => Promise<unknown>
 }
+
+/** Runs an effect so often, one after the other, with these services. */
+export const repeatedIn =
+  <R>(services: Context.Context<R>) =>
+  (effect: Effect.Effect<unknown, unknown, R>) =>
+  (times: number): Promise<unknown> =>
+    Effect.runPromiseWith(services)(
+      Effect.gen(function* () {
+        for (let i = 0; i < times; i++) yield* effect
+      })
+    )
 
 /**
  * Nanoseconds of one, for each contender, round by round: of the processor's time, garbage collection

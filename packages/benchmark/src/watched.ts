@@ -15,8 +15,7 @@ export const InMemory = MessageRepo.layer().pipe(Layer.provideMerge(MessageStore
 /** Does something within one watched run. */
 export const inRun = <A>(body: Effect.Effect<A, never, CancellationWatcher | MessageStore>) =>
   body.pipe(
-    Effect.provide(CancellationWatcher.layer({ ref: refOf(0) })),
-    Effect.provide(InMemory),
+    Effect.provide(CancellationWatcher.layer({ ref: refOf(0) }).pipe(Layer.provideMerge(InMemory))),
     Effect.runPromise
   )
 

@@ -234,7 +234,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   )
 
   return MessageRepo.of({
-    requestStop: (target, intent = byUser) =>
+    requestStop: (target, intent = StopIntent.make({ reason: "user" })) =>
       // Whole, for at most `pollTimeout` and the telling: a stop that was stored is told, even if
       // the caller is gone by then.
       Effect.uninterruptible(
@@ -261,8 +261,6 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
       )
   })
 })
-
-const byUser = StopIntent.make({ reason: "user" })
 
 const targetOf = (target: StopTarget | MessageRef | Run): StopTarget => {
   if (target instanceof MessageRef) return StopTarget.cases.Message.make({ ref: target })

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { CancellationWatcher, MessageStore } from "effect-cancellation"
 import { watchByHand } from "../handWritten.ts"
 import type { Part } from "../Part.ts"
-import { interleaved } from "../rounds.ts"
+import { interleaved, repeatedIn } from "../rounds.ts"
 import { median, ratios } from "../statistics.ts"
 import { inRun } from "../watched.ts"
 
@@ -25,12 +25,7 @@ export const check: Part = {
           pollInterval: "1 hour",
           pollTimeout: "5 seconds"
         })
-        const repeatedly = (effect: Effect.Effect<unknown, unknown>) => (times: number) =>
-          Effect.runPromise(
-            Effect.gen(function* () {
-              for (let i = 0; i < times; i++) yield* effect
-            })
-          )
+        const repeatedly = repeatedIn(yield* Effect.context())
         const floor = "timeout(the store's read)"
         const figures = yield* Effect.promise(() =>
           interleaved(

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { CancellationWatcher } from "effect-cancellation"
 import type { Part } from "../Part.ts"
-import { interleaved } from "../rounds.ts"
+import { interleaved, repeatedIn } from "../rounds.ts"
 import { median, ratios } from "../statistics.ts"
 import { inRun } from "../watched.ts"
 
@@ -19,12 +19,7 @@ export const isCancelled: Part = {
         const watcher = yield* CancellationWatcher
         const ref = yield* Ref.make(false)
         const controller = new AbortController()
-        const repeatedly = (effect: Effect.Effect<unknown>) => (times: number) =>
-          Effect.runPromise(
-            Effect.gen(function* () {
-              for (let i = 0; i < times; i++) yield* effect
-            })
-          )
+        const repeatedly = repeatedIn(yield* Effect.context())
         const figures = yield* Effect.promise(() =>
           interleaved(
             [

@@ -2,10 +2,10 @@
  * `runWithCancellation` around work that is short, where its own cost shows.
  */
 import * as Effect from "effect/Effect"
-import { CancellationWatcher, MessageStore } from "effect-cancellation"
+import { CancellationWatcher } from "effect-cancellation"
 import { watchByHand } from "../handWritten.ts"
 import type { Part } from "../Part.ts"
-import { interleaved, type Contender } from "../rounds.ts"
+import { type Contender, interleaved, repeatedIn } from "../rounds.ts"
 import { median, ratios } from "../statistics.ts"
 import { inRun } from "../watched.ts"
 
@@ -28,15 +28,7 @@ export const overhead: Part = {
           pollInterval: "1 hour",
           pollTimeout: "5 seconds"
         })
-        const context = yield* Effect.context<MessageStore>()
-        const repeatedly =
-          (effect: Effect.Effect<unknown>) =>
-          (times: number): Promise<unknown> =>
-            Effect.runPromiseWith(context)(
-              Effect.gen(function* () {
-                for (let i = 0; i < times; i++) yield* effect
-              })
-            )
+        const repeatedly = repeatedIn(yield* Effect.context())
         const contendersOf = (kind: keyof typeof works): ReadonlyArray<Contender> => {
           const work = works[kind]
           return [

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { CancellationWatcher } from "effect-cancellation"
 import type { Part } from "../Part.ts"
-import { interleaved } from "../rounds.ts"
+import { interleaved, repeatedIn } from "../rounds.ts"
 import { median, ratios } from "../statistics.ts"
 import { inRun } from "../watched.ts"
 
@@ -39,11 +39,9 @@ export const stream: Part = {
     inRun(
       Effect.gen(function* () {
         const watcher = yield* CancellationWatcher
-        const drained =
-          (source: Stream.Stream<number, unknown>) =>
-          async (times: number): Promise<void> => {
-            for (let i = 0; i < times; i++) await Effect.runPromise(Stream.runDrain(source))
-          }
+        const repeatedly = repeatedIn(yield* Effect.context())
+        const drained = (source: Stream.Stream<number, unknown>) =>
+          repeatedly(Stream.runDrain(source))
         const names = ["fromIterable + rechunk(1)", "fromAsyncIterable"] as const
         const streams = yield* Effect.promise(() =>
           interleaved(
