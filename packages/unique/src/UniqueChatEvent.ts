@@ -23,34 +23,37 @@ import { UniquePlatform } from "./UniquePlatform.ts"
 import { UniqueWebhookError } from "./UniqueWebhookError.ts"
 
 /**
- * What the person said, and where the answer goes.
+ * What the person said, and where the answer goes. Fields that have no name here are kept as they are.
  *
  * @category models
  * @since 0.1.0
  */
-export const UniqueChatPayload = Schema.Struct({
-  /** Of the module that was chosen. */
-  name: maybe(Schema.String),
-  description: maybe(Schema.String),
-  chatId: ChatId,
-  assistantId: Schema.NonEmptyString,
-  configuration: maybe(Schema.Json),
-  userMessage: Schema.Struct({
-    id: MessageId,
+export const UniqueChatPayload = Schema.StructWithRest(
+  Schema.Struct({
+    /** Of the module that was chosen. */
+    name: maybe(Schema.String),
+    description: maybe(Schema.String),
+    chatId: ChatId,
+    assistantId: Schema.NonEmptyString,
+    configuration: maybe(Schema.Json),
+    userMessage: Schema.Struct({
+      id: MessageId,
+      text: maybe(Schema.String),
+      originalText: maybe(Schema.String),
+      createdAt: maybe(Schema.String),
+      language: maybe(Schema.String)
+    }),
+    /** The message that the agent is to write: the platform has made it. */
+    assistantMessage: Schema.Struct({
+      id: MessageId,
+      createdAt: maybe(Schema.String)
+    }),
     text: maybe(Schema.String),
-    originalText: maybe(Schema.String),
-    createdAt: maybe(Schema.String),
-    language: maybe(Schema.String)
+    additionalParameters: maybe(Schema.Json),
+    correlation: maybe(Schema.Json)
   }),
-  /** The message that the agent is to write: the platform has made it. */
-  assistantMessage: Schema.Struct({
-    id: MessageId,
-    createdAt: maybe(Schema.String)
-  }),
-  text: maybe(Schema.String),
-  additionalParameters: maybe(Schema.Json),
-  correlation: maybe(Schema.Json)
-})
+  [Schema.Record(Schema.String, Schema.Json)]
+)
 /** A value of {@link UniqueChatPayload}. @category models @since 0.1.0 */
 export type UniqueChatPayload = typeof UniqueChatPayload.Type
 

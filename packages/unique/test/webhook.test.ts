@@ -316,11 +316,17 @@ for (const way of ways) {
             text: said,
             additionalParameters: [true],
             correlation: null,
+            metadataFilter: { and: [{ path: ["folder"], value: null }] },
             userMessage: { ...userMessage, originalText: null, more: 1 }
           }
         }
-        const [{ status }] = yield* deliver(JSON.stringify(most))
+        const [{ status }, told] = yield* deliver(JSON.stringify(most))
         assert.strictEqual(status, 202)
+        // The body is read: what were left out of it could not be had any more.
+        const { metadataFilter } = most.payload
+        assert.deepInclude(Exit.isSuccess(told.exit) ? told.exit.value.payload : told, {
+          metadataFilter
+        })
       })
     )
 
