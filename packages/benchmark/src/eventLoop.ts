@@ -86,10 +86,12 @@ export const watchTurns = () => {
 const watchCollections = () => {
   const seen: Array<{ readonly startTime: number; readonly duration: number }> = []
   const add = (entries: ReadonlyArray<PerformanceEntry>) => {
-    for (const { detail, duration, startTime } of entries) {
+    for (const entry of entries) {
       const isMajor =
-        Predicate.hasProperty(detail, "kind") && detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR
-      if (isMajor) seen.push({ startTime, duration })
+        Predicate.hasProperty(entry, "detail") &&
+        Predicate.hasProperty(entry.detail, "kind") &&
+        entry.detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR
+      if (isMajor) seen.push({ startTime: entry.startTime, duration: entry.duration })
     }
   }
   const observer = new PerformanceObserver((list) => add(list.getEntries()))

@@ -54,5 +54,5 @@ export const watchByHand = Effect.fnUntraced(function* (options: {
     isCancelled: Ref.get(flag),
     runWithCancellation: (work) =>
       Effect.raceFirst(Effect.asSome(work), Effect.as(Deferred.await(stopped), Option.none()))
-  } satisfies HandWritten as HandWritten
+  } satisfies HandWritten
 })
