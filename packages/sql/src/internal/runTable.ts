@@ -84,12 +84,16 @@ export const makeRunTable = (
     /** Stores a stop in a message's current run, if it can still be stopped; answers the row then. */
     stopCurrent: stopOne(sql.literal("message_key")),
 
-    /** Stores a stop in all rows of these keys that can still be stopped; answers the rows. */
+    /**
+     * Stores a stop in all rows of these keys, which were found by `aimed` to be open in the same
+     * transaction; answers the rows. To ask again whether they are open would lead a server that has
+     * not counted the table's rows yet through all that run, once for each key.
+     */
     stopAll: (keys: ReadonlyArray<string>, stop: Stop) =>
       dialect.planned(
         announced(sql`${stopping(stop)}
           FROM ${dialect.items(keys.map((key) => [key]))}
-          WHERE ${isItem} AND ${isOpen}`)
+          WHERE ${isItem}`)
       )
   }
 }

@@ -100,22 +100,25 @@ export const makeRuns = (options: {
     if (present.length < runs.length) {
       yield* dialect.lockChats(runs.map(({ ref }) => keys.target({ _tag: "Chat", ...ref })))
     }
-    return new Set((yield* runTable.locked(list)).map((row) => row["run_key"]))
+    return new Map((yield* runTable.locked(list)).map((row) => [row["run_key"], row["outcome"]]))
   })
 
   const advance = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
-    const known = yield* lockAll(changes.map(({ run }) => run))
-    const steps = changes.filter(({ run }) => known.has(keys.run(run)))
-    const list = listOf(steps.map(({ run }) => run))
+    const outcomes = yield* lockAll(changes.map(({ run }) => run))
+    const known = changes.filter(({ run }) => outcomes.has(keys.run(run)))
+    // Chosen here, where the locks hold them. A statement that asks for those without an outcome leads
+    // a server that has not counted the table's rows yet through all that run.
+    const open = known.filter(({ run }) => outcomes.get(keys.run(run)) === null)
     const sees = dialect.boolean(sql.literal("w.value ->> 1"))
-    yield* dialect.planned(sql`UPDATE agent_runs SET
-        observed_at = CASE WHEN agent_runs.user_aborted_at IS NOT NULL AND ${sees}
-          THEN coalesce(agent_runs.observed_at, ${dialect.now}) ELSE agent_runs.observed_at END,
-        outcome = w.value ->> 2,
-        ended_at = CASE WHEN w.value ->> 2 IS NULL THEN NULL ELSE ${dialect.now} END
-      FROM ${dialect.items(stepsOf(steps))}
-      WHERE ${runTable.isItem} AND agent_runs.outcome IS NULL`)
-    return yield* Effect.flatMap(runTable.inOrder(list), recordsOf)
+    if (open.length > 0) {
+      yield* dialect.planned(sql`UPDATE agent_runs SET
+          observed_at = CASE WHEN agent_runs.user_aborted_at IS NOT NULL AND ${sees}
+            THEN coalesce(agent_runs.observed_at, ${dialect.now}) ELSE agent_runs.observed_at END,
+          outcome = w.value ->> 2,
+          ended_at = CASE WHEN w.value ->> 2 IS NULL THEN NULL ELSE ${dialect.now} END
+        FROM ${dialect.items(stepsOf(open))} WHERE ${runTable.isItem}`)
+    }
+    return yield* Effect.flatMap(runTable.inOrder(listOf(known.map(({ run }) => run))), recordsOf)
   })
 
   /** The leases first, as `start` does: two that take the same locks in two orders wait for ever. */
