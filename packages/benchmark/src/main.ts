@@ -1,4 +1,5 @@
 // `npm run bench [-- --quick] [parts]`: measures the library beside what it is compared with.
+// `npm run bench -- --draw`: only draws the plots and the table anew, from the results that are kept.
 import { fork } from "node:child_process"
 import { openServer } from "./database.ts"
 import { postgresVersion } from "./machine.ts"
@@ -6,13 +7,15 @@ import { parts } from "./parts.ts"
 import type { Part, PartOptions, PartResult } from "./Part.ts"
 import { drawPlots } from "./plots.ts"
 import { printPart, printSummary } from "./report.ts"
-import { kept, type KeptPart, writeResults } from "./results.ts"
+import { kept, type KeptPart, readResults, writeResults } from "./results.ts"
 import { writeTable } from "./table.ts"
 
 const quick = process.argv.includes("--quick")
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"))
 const named = names.length > 0
-const wanted = parts.filter(({ name }) => !named || names.includes(name))
+const wanted = process.argv.includes("--draw")
+  ? []
+  : parts.filter(({ name }) => !named || names.includes(name))
 
 const runPart = (part: Part, options: PartOptions): Promise<PartResult> =>
   new Promise((resolve, reject) => {
@@ -53,13 +56,11 @@ try {
 } finally {
   await server?.close()
 }
-printSummary(results)
+if (wanted.length > 0) printSummary(results)
 // A first look is none to keep.
 if (!quick) {
-  const all = writeResults(
-    toKeep,
-    parts.map(({ name }) => name)
-  )
+  const order = parts.map(({ name }) => name)
+  const all = wanted.length > 0 ? writeResults(toKeep, order) : readResults()
   writeTable(all)
   drawPlots(all)
 }

@@ -8,16 +8,22 @@ import { readsPlot } from "./plots/reads.ts"
 import { type Row, rowsPlot } from "./plots/rows.ts"
 import { folder, type Results } from "./results.ts"
 
-/** Draws each plot whose figures there are. */
-export const drawPlots = (results: Results): void => {
+/** Each plot whose figures there are, by the name of its file. */
+export const plotsOf = (results: Results): Readonly<Record<string, string>> => {
   const plots = {
     reads: readsPlot(results),
     latency: latencyPlot(results),
     overhead: overheadPlot(results),
     memory: memoryPlot(results)
   }
-  for (const [name, svg] of Object.entries(plots)) {
-    if (svg !== undefined) fs.writeFileSync(path.join(folder, `${name}.svg`), svg)
+  return Object.fromEntries(
+    Object.entries(plots).flatMap(([name, svg]) => (svg === undefined ? [] : [[name, svg]]))
+  )
+}
+
+export const drawPlots = (results: Results): void => {
+  for (const [name, svg] of Object.entries(plotsOf(results))) {
+    fs.writeFileSync(path.join(folder, `${name}.svg`), svg)
   }
 }
 

@@ -63,7 +63,7 @@ export const kept = (
 // Four digits are more than any of them is worth.
 const rounded = (value: number): number => Number(value.toPrecision(4))
 
-const readResults = (): Results => {
+export const readResults = (): Results => {
   if (!fs.existsSync(file)) return { parts: {} }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nothing else writes it
   return JSON.parse(fs.readFileSync(file, "utf8")) as Results

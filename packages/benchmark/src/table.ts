@@ -11,13 +11,16 @@ const begin = "<!-- results: written by `npm run bench` -->"
 const end = "<!-- /results -->"
 
 /** Replaces the table in the README. */
-export const writeTable = (results: Results): void => {
-  const text = fs.readFileSync(readme, "utf8")
+export const writeTable = (results: Results): void =>
+  fs.writeFileSync(readme, readmeWith(fs.readFileSync(readme, "utf8"), results))
+
+/** The README with the table of these results. */
+export const readmeWith = (text: string, results: Results): string => {
   const from = text.indexOf(begin)
   const to = text.indexOf(end)
   if (from < 0 || to < from) throw new Error(`${readme} has no place for the results`)
   const table = [begin, "", ...lines(results), "", ""].join("\n")
-  fs.writeFileSync(readme, text.slice(0, from) + table + text.slice(to))
+  return text.slice(0, from) + table + text.slice(to)
 }
 
 const lines = ({ parts }: Results): ReadonlyArray<string> => [
