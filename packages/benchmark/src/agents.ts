@@ -94,6 +94,21 @@ export const untilRunning = (group: string, accept: (running: number) => boolean
     )
   )
 
+/** Starts runs, and waits until the store knows them all: a few thousand at a time. */
+export const startKnown = Effect.fnUntraced(function* (
+  group: string,
+  refs: ReadonlyArray<MessageRef>,
+  options?: Parameters<typeof startAgents>[1]
+) {
+  const agents: Array<Fiber.Fiber<void>> = []
+  while (agents.length < refs.length) {
+    const some = yield* startAgents(refs.slice(agents.length, agents.length + 5000), options)
+    agents.push(...some)
+    yield* untilRunning(group, (running) => running >= agents.length)
+  }
+  return agents
+})
+
 /** What a repo asks of its database. */
 export interface Statements {
   /** The statements of each tick that is over, one number a tick. */

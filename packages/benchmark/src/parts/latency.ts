@@ -11,7 +11,7 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql"
 import type { MessageRef } from "effect-cancellation"
-import { messagesOf, now, repoOn, runInProcess, startAgents, untilRunning } from "../agents.ts"
+import { messagesOf, now, repoOn, runInProcess, startKnown } from "../agents.ts"
 import type { Bar, Figure, Part } from "../Part.ts"
 import { type Request, startRequester, stopOf } from "../requester.ts"
 import { median, percentile, ratios } from "../statistics.ts"
@@ -76,14 +76,12 @@ const measure = Effect.fnUntraced(function* (options: {
   const moments = new Map<string, Deferred.Deferred<number>>()
   const start = Effect.fnUntraced(function* (refs: ReadonlyArray<MessageRef>) {
     for (const { messageId } of refs) moments.set(messageId, Deferred.makeUnsafe())
-    const agents = yield* startAgents(refs, {
+    return yield* startKnown(group, refs, {
       onInterrupt: ({ messageId }) => {
         const moment = moments.get(messageId)
         if (moment !== undefined) Deferred.doneUnsafe(moment, Effect.succeed(now()))
       }
     })
-    yield* untilRunning(group, (running) => running === refs.length)
-    return agents
   })
 
   const timed = <E, R>(request: Request, end: Effect.Effect<number, E, R>) =>

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import { messagesOf, repoOn, runInProcess, startAgents, storesOn, untilRunning } from "../agents.ts"
+import { messagesOf, repoOn, runInProcess, startKnown, storesOn } from "../agents.ts"
 import { watchTimers, watchTurns } from "../eventLoop.ts"
 import type { Bar, Figure, Part } from "../Part.ts"
 import { startRequester, stopOf } from "../requester.ts"
@@ -51,11 +51,7 @@ const watching = Effect.fnUntraced(function* (options: {
   const perRound = 200
   // As many are watched as was said until the last is stopped.
   const refs = messagesOf(group, size + perRound * (rounds + turns))
-  const agents = yield* Effect.provide(startAgents(refs), context)
-  yield* Effect.provide(
-    untilRunning(group, (running) => running === refs.length),
-    context
-  )
+  const agents = yield* Effect.provide(startKnown(group, refs), context)
   globalThis.gc?.()
 
   const timers = watchTimers()
