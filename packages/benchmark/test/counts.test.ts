@@ -137,12 +137,12 @@ describe("in memory", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("runWithCancellation is two fibers more, and no timer", () =>
+  it.live("runWithCancellation is one fiber more, and no timer", () =>
     Effect.gen(function* () {
       const { fibers, sleeps } = yield* grown(
         CancellationWatcher.runWithCancellation(Effect.never, { cancelResult: undefined })
       )
-      assert.strictEqual(fibers, 3)
+      assert.strictEqual(fibers, 2)
       assert.strictEqual(sleeps, 0)
     }).pipe(Effect.scoped)
   )
