@@ -107,16 +107,20 @@ export class UniqueChatEvent extends Schema.Class<UniqueChatEvent>(
    * holds the body. A secret that is empty, or a `maxBytes` that is no number above zero, is a defect:
    * `InvalidSetting`.
    */
-  static readonly fromWebhook = Effect.fn("UniqueChatEvent.fromWebhook")(function* (
+  static readonly fromWebhook = (
     request: Request | HttpServerRequest.HttpServerRequest,
     options: {
       readonly secret: Redacted.Redacted
       /** Most bytes of a body. Default 1 MiB. */
       readonly maxBytes?: number | undefined
     }
-  ): Effect.fn.Return<UniqueChatEvent, UniqueWebhookError> {
-    return yield* eventOf(yield* signedBody(request, options))
-  })
+  ): Effect.Effect<UniqueChatEvent, UniqueWebhookError> =>
+    Effect.flatMap(signedBody(request, options), eventOf).pipe(
+      // Hidden from tracers that show what was answered: it is what somebody said.
+      Effect.map((event) => () => event),
+      Effect.withSpan("UniqueChatEvent.fromWebhook"),
+      Effect.map((event) => event())
+    )
 
   /** The message to write. */
   get ref(): MessageRef {

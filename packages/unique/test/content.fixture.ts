@@ -112,13 +112,16 @@ export const overheard = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     )
   })
 
-// What a span succeeds with is kept in it, but told to nobody.
 const toldOf = (span: Tracer.Span) => {
   const { attributes, name, status } = span
   return {
     name,
     attributes,
     events: span instanceof Tracer.NativeSpan ? span.events : [],
-    failure: status._tag === "Ended" && Exit.isFailure(status.exit) ? status.exit.cause : undefined
+    // The test's own holds what the test asked for.
+    exit:
+      status._tag === "Ended" && (name !== "test" || Exit.isFailure(status.exit))
+        ? status.exit
+        : undefined
   }
 }
