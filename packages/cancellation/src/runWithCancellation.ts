@@ -123,15 +123,20 @@ const run = <A, E, R, B, E2, R2>(
   if (options.pollInterval === undefined && options.gracePeriod === undefined) {
     return watched(self, effect, options, self.gracePeriod)
   }
-  return Effect.flatMap(timingOf(self, options), ({ gracePeriod, pollInterval }) => {
-    const work = watched(self, effect, options, gracePeriod)
-    return pollInterval === undefined
-      ? work
-      : Effect.acquireUseRelease(
-          self.watch.want(pollInterval),
-          () => work,
-          () => self.watch.unwant(pollInterval)
-        )
+  return Effect.suspend(() => {
+    const before = self.detection.eventUnsafe()
+    // Nobody wants looks for work that does not start.
+    if (before !== undefined) return cancelled(before, options)
+    return Effect.flatMap(timingOf(self, options), ({ gracePeriod, pollInterval }) => {
+      const work = watched(self, effect, options, gracePeriod)
+      return pollInterval === undefined
+        ? work
+        : Effect.acquireUseRelease(
+            self.watch.want(pollInterval),
+            () => work,
+            () => self.watch.unwant(pollInterval)
+          )
+    })
   })
 }
 
@@ -192,7 +197,12 @@ const firstOf = <A, E>(
     let forgetStop = constVoid
     const forgetEnd = fiber.addObserver((ended) => {
       forgetStop()
-      resume(Effect.succeed(ended))
+      // What follows a stop is in less of a hurry than other runs that the same look stops.
+      resume(
+        self.detection.isCancelledUnsafe()
+          ? Effect.as(Effect.yieldNow, ended)
+          : Effect.succeed(ended)
+      )
     })
     if (fiber.pollUnsafe() !== undefined) return
     forgetStop = self.detection.onStepUnsafe(() => {

@@ -3,12 +3,12 @@
  * a hint and at the start of runs, and hands what it finds to the runs meant.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { DetectedBy } from "../CancellationEvent.ts"
 import { reads, requestToDetection } from "../CancellationMetrics.ts"
@@ -33,11 +33,10 @@ export interface Segment {
   /** It had ended before it was started here, so that being `lost` says nothing about this process. */
   stale: boolean
   recheck: Fiber.Fiber<unknown> | undefined
-  /** Takes the step of detection for its watcher; answers what is to be done after it. */
-  readonly detect: (
-    request: StopRequest | Exclude<StopReason, "user">,
-    by: DetectedBy
-  ) => Effect.Effect<void>
+  /** Takes the step of detection for its watcher, now; answers what is to be done after it. */
+  readonly stepUnsafe: (request: StopRequest, by: DetectedBy, at: number) => Effect.Effect<void>
+  /** The same for a reason that is not in the store, with what is to be done after it. */
+  readonly detect: (reason: Exclude<StopReason, "user">, by: DetectedBy) => Effect.Effect<void>
 }
 
 export interface Feed extends Pick<Polling, "want" | "unwant"> {
@@ -96,20 +95,24 @@ export const makeFeed = (options: {
     hintable === undefined ? watchedUnder(runKey(run)) : hintable.under(messageKey(run.ref))
   const isWatched = (segment: Segment): boolean => watchedUnder(segment.key).includes(segment)
 
-  const found = Effect.fnUntraced(function* (
-    { now, request, run }: StopLook["requests"][number] & { readonly now: number },
+  // All are interrupted before anything else is done for one of them.
+  const stop = Effect.fnUntraced(function* (
+    { now, requests }: StopLook,
     asked: ReadonlySet<string>,
     by: DetectedBy
   ) {
-    const key = runKey(run)
-    if (!asked.has(key)) return
-    const watched = watchedUnder(key)
-    if (watched.length === 0) return
-    yield* Effect.forEach(watched.slice(), (segment) => segment.detect(request, by), {
-      discard: true
-    })
-    // Both times are the store's, so that no duration is taken across two clocks.
-    yield* Metric.update(requestToDetection, Math.max(0, now - request.userAbortedAt))
+    if (requests.length === 0) return
+    const detectedAt = yield* Clock.currentTimeMillis
+    const rest: Array<Effect.Effect<void>> = []
+    for (const { request, run } of requests) {
+      const key = runKey(run)
+      const watched = asked.has(key) ? watchedUnder(key) : []
+      if (watched.length === 0) continue
+      for (const segment of watched.slice()) rest.push(segment.stepUnsafe(request, by, detectedAt))
+      // Both times are the store's, so that no duration is taken across two clocks.
+      requestToDetection.updateUnsafe(Math.max(0, now - request.userAbortedAt), context)
+    }
+    yield* Effect.forEach(rest, (effect) => effect, { discard: true })
   })
 
   const apply = Effect.fnUntraced(function* (
@@ -120,7 +123,7 @@ export const makeFeed = (options: {
   ) {
     const keys = new Set(asked.map((segment) => segment.key))
     // Stops first: nothing else that a look brings is in a hurry.
-    for (const one of look.requests) yield* found({ ...one, now: look.now }, keys, by)
+    yield* stop(look, keys, by)
     for (const run of look.lost) {
       for (const segment of watchedUnder(runKey(run)).slice()) {
         if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")

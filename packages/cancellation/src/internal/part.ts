@@ -11,6 +11,12 @@ import type { Segment } from "./feed.ts"
 /** Whose segment it is. */
 interface Owner {
   readonly started: (part: Part, record: RunRecord) => Effect.Effect<void>
+  readonly stepUnsafe: (
+    run: Run,
+    request: StopRequest,
+    by: DetectedBy,
+    at: number
+  ) => Effect.Effect<void>
   readonly detect: (
     run: Run,
     request: StopRequest | StopReason,
@@ -42,11 +48,15 @@ export class Part implements Segment, Chronicle {
     return this.watch.started(this, record)
   }
 
-  detect(request: StopRequest | Exclude<StopReason, "user">, by: DetectedBy): Effect.Effect<void> {
+  stepUnsafe(request: StopRequest, by: DetectedBy, at: number): Effect.Effect<void> {
+    return this.watch.stepUnsafe(this.run, request, by, at)
+  }
+
+  detect(reason: Exclude<StopReason, "user">, by: DetectedBy): Effect.Effect<void> {
     return Effect.suspend(() => {
       // Its row is gone, and with it what could be told of it.
-      if (request === "deleted") this.start = "forgotten"
-      return this.watch.detect(this.run, request, by)
+      if (reason === "deleted") this.start = "forgotten"
+      return this.watch.detect(this.run, reason, by)
     })
   }
 }

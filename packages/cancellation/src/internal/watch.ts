@@ -158,7 +158,27 @@ class RunWatch implements Watch {
   }
 
   detect(run: Run, request: StopRequest | StopReason, by: DetectedBy): Effect.Effect<void> {
-    return Effect.uninterruptible(this.detecting(run, request, by))
+    return Effect.uninterruptible(
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        this.stepUnsafe(
+          run,
+          typeof request === "string"
+            ? StopRequest.make({ userAbortedAt: now, reason: request })
+            : request,
+          by,
+          now
+        )
+      )
+    )
+  }
+
+  stepUnsafe(run: Run, request: StopRequest, by: DetectedBy, at: number): Effect.Effect<void> {
+    if (this.closed || this.detection.isCancelledUnsafe()) return Effect.void
+    const event = CancellationEvent.make({ run, request, detectedAt: at, detectedBy: by })
+    // Before the step: interrupted work ends, and its run closes, within it.
+    if (by !== "local") this.unobserved = this.partOf(runKey(run))
+    this.detection.stepUnsafe(event)
+    return Effect.uninterruptible(this.afterStep(event))
   }
 
   started(part: Part, record: RunRecord): Effect.Effect<void> {
@@ -216,30 +236,16 @@ class RunWatch implements Watch {
     })
   }
 
-  private detecting(run: Run, request: StopRequest | StopReason, by: DetectedBy) {
-    return Effect.gen({ self: this }, function* () {
-      if (this.closed || this.detection.isCancelledUnsafe()) return
-      const { feed } = this.shared
-      const detectedAt = yield* Clock.currentTimeMillis
-      const event = CancellationEvent.make({
-        run,
-        request:
-          typeof request === "string"
-            ? StopRequest.make({ userAbortedAt: detectedAt, reason: request })
-            : request,
-        detectedAt,
-        detectedBy: by
-      })
-      if (this.closed || this.detection.isCancelledUnsafe()) return
-      // Before the step: interrupted work ends, and its run closes, within it.
-      if (by !== "local") this.unobserved = this.partOf(runKey(run))
-      this.detection.stepUnsafe(event)
-      yield* this.detection.startHandlers(by === "check")
-      yield* feed.remove(this.parts)
-      yield* feed.unwant(this.pollInterval)
-      yield* this.tellObserved
-      yield* this.announce(event)
-    })
+  private afterStep(event: CancellationEvent): Effect.Effect<void> {
+    const { feed } = this.shared
+    return this.detection
+      .startHandlers(event.detectedBy === "check")
+      .pipe(
+        Effect.andThen(Effect.suspend(() => feed.remove(this.parts))),
+        Effect.andThen(feed.unwant(this.pollInterval)),
+        Effect.andThen(this.tellObserved),
+        Effect.andThen(Effect.suspend(() => this.announce(event)))
+      )
   }
 
   private closing(outcome: RunOutcome) {
