@@ -286,6 +286,19 @@ describe("Law 6: Already cancelled", () => {
       }).pipe(inLab())
   )
 
+  it.effect("work that does not start wants no looks", () =>
+    Effect.gen(function* () {
+      const opened = yield* openKnown()
+      yield* openKnown({ name: "other" })
+      yield* ways.poll(opened)
+      const before = yield* looks
+      yield* TestClock.adjust("1 second")
+      const { work } = yield* makeWork
+      yield* opened.watcher.runWithCancellation(work, { cancelResult: 0, pollInterval: "1 millis" })
+      assert.strictEqual(yield* looks, before)
+    }).pipe(inLab())
+  )
+
   it.effect("a stream made before the stop and read after it opens nothing", () =>
     Effect.gen(function* () {
       const opened = yield* openKnown()
