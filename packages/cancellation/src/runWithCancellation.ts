@@ -20,6 +20,7 @@ import {
   type CancellationTiming,
   interruptWithin,
   recordEnd,
+  type Timing,
   timingOf
 } from "./internal/cancellable.ts"
 
@@ -121,23 +122,12 @@ const run = <A, E, R, B, E2, R2>(
   options: AnyRunOptions<B, E2, R2>
 ): Result<A, B, E | E2, R | R2> => {
   if (options.pollInterval === undefined && options.gracePeriod === undefined) {
-    return watched(self, effect, options, self.gracePeriod)
-  }
-  return Effect.suspend(() => {
-    const before = self.detection.eventUnsafe()
-    // Nobody wants looks for work that does not start.
-    if (before !== undefined) return cancelled(before, options)
-    return Effect.flatMap(timingOf(self, options), ({ gracePeriod, pollInterval }) => {
-      const work = watched(self, effect, options, gracePeriod)
-      return pollInterval === undefined
-        ? work
-        : Effect.acquireUseRelease(
-            self.watch.want(pollInterval),
-            () => work,
-            () => self.watch.unwant(pollInterval)
-          )
+    return watched(self, effect, options, {
+      pollInterval: undefined,
+      gracePeriod: self.gracePeriod
     })
-  })
+  }
+  return Effect.flatMap(timingOf(self, options), (timing) => watched(self, effect, options, timing))
 }
 
 type Result<A, B, E, R> = Effect.Effect<A | B | Option.Option<A>, E, R>
@@ -146,7 +136,7 @@ const watched = <A, E, R, B, E2, R2>(
   self: Cancellable,
   effect: Effect.Effect<A, E, R>,
   options: AnyRunOptions<B, E2, R2>,
-  gracePeriod: Duration.Duration | undefined
+  { gracePeriod, pollInterval }: Timing
 ): Result<A, B, E | E2, R | R2> => {
   const { detection } = self
   const keepsValue = "cancelResult" in options || options.onCancelled !== undefined
@@ -172,10 +162,21 @@ const watched = <A, E, R, B, E2, R2>(
     return Effect.flatMap(Effect.forkDetach(work, { startImmediately: true }), (fiber) => {
       const ended = fiber.pollUnsafe()
       if (ended !== undefined) return settled(ended)
+      const first = firstOf(self, fiber, gracePeriod)
       return Effect.flatMap(
         // An interrupt from outside waits for the work, however long it resists.
-        Effect.onInterrupt(restore(firstOf(self, fiber, gracePeriod)), () =>
-          Fiber.interrupt(fiber)
+        Effect.onInterrupt(
+          restore(
+            // Looks are wanted while there is work that they may end.
+            pollInterval === undefined
+              ? first
+              : Effect.acquireUseRelease(
+                  self.watch.want(pollInterval),
+                  () => first,
+                  () => self.watch.unwant(pollInterval)
+                )
+          ),
+          () => Fiber.interrupt(fiber)
         ),
         settled
       )
