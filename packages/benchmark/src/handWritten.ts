@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 
-export interface HandWritten {
+interface HandWritten {
   /** Asks the store. */
   readonly check: Effect.Effect<boolean>
   /** Reads the flag. */

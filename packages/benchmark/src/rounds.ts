@@ -32,7 +32,7 @@ export const interleaved = async (
   { quick }: Pick<PartOptions, "quick">
 ): Promise<ReadonlyArray<Figure>> => {
   const rounds = quick ? 7 : 15
-  const millis = quick ? 60 : 250
+  const millis = quick ? 40 : 100
   const times: Array<number> = []
   for (const contender of contenders) times.push(await timesFor(contender, millis))
   const all = contenders.map((): Array<number> => [])

@@ -10,7 +10,7 @@ export const refOf = (index: number): MessageRef =>
   MessageRef.of({ chatId: `chat-${index % 1000}`, messageId: `message-${index}` })
 
 /** A repo on a store in memory, and that store. */
-export const InMemory = MessageRepo.layer().pipe(Layer.provideMerge(MessageStore.layerMemory()))
+const InMemory = MessageRepo.layer().pipe(Layer.provideMerge(MessageStore.layerMemory()))
 
 /** Does something within one watched run. */
 export const inRun = <A>(body: Effect.Effect<A, never, CancellationWatcher | MessageStore>) =>

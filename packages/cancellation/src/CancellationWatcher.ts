@@ -8,7 +8,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -17,7 +17,6 @@ import * as Stream from "effect/Stream"
 import type { CancellationEvent } from "./CancellationEvent.ts"
 import type { Cancellable } from "./internal/cancellable.ts"
 import { Detection } from "./internal/detection.ts"
-import type { Watch } from "./internal/watch.ts"
 import { notNegative, positive } from "./Setting.ts"
 import { type MessageId, type MessageRef, Run, RunId } from "./Message.ts"
 import { MessageRepo } from "./MessageRepo.ts"
@@ -171,13 +170,40 @@ export class CancellationWatcher extends Context.Service<
     )
 }
 
+interface Timing {
+  readonly pollInterval: Duration.Duration
+  readonly handlerTimeout: Duration.Duration
+  readonly gracePeriod: Duration.Duration | undefined
+}
+
+const defaults: Timing = {
+  pollInterval: Duration.seconds(2),
+  handlerTimeout: Duration.seconds(5),
+  gracePeriod: undefined
+}
+
+const timingOf = ({
+  gracePeriod,
+  handlerTimeout,
+  pollInterval
+}: CancellationWatcherOptions): Effect.Effect<Timing> =>
+  pollInterval === undefined && handlerTimeout === undefined && gracePeriod === undefined
+    ? Effect.succeed(defaults)
+    : Effect.all({
+        pollInterval:
+          pollInterval === undefined
+            ? Effect.succeed(defaults.pollInterval)
+            : positive("pollInterval", pollInterval),
+        handlerTimeout:
+          handlerTimeout === undefined
+            ? Effect.succeed(defaults.handlerTimeout)
+            : notNegative("handlerTimeout", handlerTimeout),
+        gracePeriod:
+          gracePeriod === undefined ? Effect.undefined : notNegative("gracePeriod", gracePeriod)
+      })
+
 const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
-  const pollInterval = yield* positive("pollInterval", options.pollInterval ?? "2 seconds")
-  const handlerTimeout = yield* notNegative("handlerTimeout", options.handlerTimeout ?? "5 seconds")
-  const gracePeriod =
-    options.gracePeriod === undefined
-      ? undefined
-      : yield* notNegative("gracePeriod", options.gracePeriod)
+  const { gracePeriod, handlerTimeout, pollInterval } = yield* timingOf(options)
   const repo = yield* MessageRepo
   const scope = yield* Effect.scope
   const detection = new Detection(handlerTimeout)
@@ -185,96 +211,40 @@ const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
     ref: options.ref,
     runId: options.runId ?? RunId.make(globalThis.crypto.randomUUID())
   })
-  return yield* Effect.uninterruptible(
-    Effect.flatMap(repo.watch({ run, pollInterval, detection }), (watch) => {
-      const watcher = new RunWatcher(detection, watch, gracePeriod)
-      return Effect.as(
-        Scope.addFinalizerExit(scope, (exit) => watcher.close(exit)),
-        watcher
+  let isAbandoned = false
+  const watch = yield* Effect.uninterruptible(
+    Effect.tap(repo.watch({ run, pollInterval, detection }), (watch) =>
+      Scope.addFinalizerExit(scope, (exit) =>
+        Effect.suspend(() => watch.close(outcomeOf(exit, detection.eventUnsafe(), isAbandoned)))
       )
-    })
-  )
-})
-
-// A class, because there is one for each run, as of `Detection`. Members are no methods, so that they
-// may be taken off it; what is made at its first use is made once.
-class RunWatcher implements Cancellable {
-  readonly detection: Detection
-  readonly watch: Watch
-  readonly gracePeriod: Duration.Duration | undefined
-  private isAbandoned = false
-  private checking: Effect.Effect<boolean> | undefined
-  private running: RunWithCancellation | undefined
-  private streaming: StreamWithCancellation | undefined
-
-  constructor(detection: Detection, watch: Watch, gracePeriod: Duration.Duration | undefined) {
-    this.detection = detection
-    this.watch = watch
-    this.gracePeriod = gracePeriod
-  }
-
-  get run() {
-    return this.watch.run
-  }
-
-  get check() {
-    return (this.checking ??= checkOf(this))
-  }
-
-  get isCancelled() {
-    return this.detection.isCancelled
-  }
-
-  get cancellation() {
-    return this.detection.cancellation
-  }
-
-  get events() {
-    return this.detection.events
-  }
-
-  get abortSignal() {
-    return this.detection.abortSignal
-  }
-
-  get onCancellation() {
-    return <X, E, R>(handler: (event: CancellationEvent) => Effect.Effect<X, E, R>) =>
-      this.detection.onCancellation(handler)
-  }
-
-  get runWithCancellation() {
-    return (this.running ??= makeRunWithCancellation(this))
-  }
-
-  get streamWithCancellation() {
-    return (this.streaming ??= makeStreamWithCancellation(this))
-  }
-
-  get cancel() {
-    return (reason: StopReason) => this.watch.cancel(reason)
-  }
-
-  get retarget() {
-    return (messageId: MessageId) => this.watch.retarget(messageId)
-  }
-
-  abandon(): void {
-    this.isAbandoned = true
-  }
-
-  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.watch.close(outcomeOf(exit, this.detection.eventUnsafe(), this.isAbandoned))
     )
+  )
+  const cancellable: Cancellable = {
+    detection,
+    watch,
+    gracePeriod,
+    abandon: () => {
+      isAbandoned = true
+    }
   }
-}
-
-const checkOf = ({ detection, watch }: Cancellable): Effect.Effect<boolean> => {
   const look = Effect.flatMap(watch.look, () =>
     detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : Effect.succeed(false)
   )
-  return Effect.suspend(() => (detection.isCancelledUnsafe() ? Effect.succeed(true) : look))
-}
+
+  return CancellationWatcher.of({
+    run: watch.run,
+    check: Effect.suspend(() => (detection.isCancelledUnsafe() ? Effect.succeed(true) : look)),
+    isCancelled: detection.isCancelled,
+    cancellation: detection.cancellation,
+    events: Stream.suspend(() => detection.events),
+    onCancellation: (handler) => detection.onCancellation(handler),
+    abortSignal: detection.abortSignal,
+    runWithCancellation: makeRunWithCancellation(cancellable),
+    streamWithCancellation: makeStreamWithCancellation(cancellable),
+    cancel: (reason) => watch.cancel(reason),
+    retarget: (messageId) => watch.retarget(messageId)
+  })
+})
 
 // Whoever asked for the stop wanted the run stopped; a deadline or a shutdown befell it.
 const circumstances: ReadonlyArray<StopReason> = ["deadline", "shutdown", "deleted", "unreachable"]

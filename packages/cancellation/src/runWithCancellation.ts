@@ -103,6 +103,9 @@ export interface AnyRunOptions<B, E2, R2> extends CancellationTiming {
 export const makeRunWithCancellation = (self: Cancellable): RunWithCancellation =>
   bothStyles((effect, options) => run(self, effect, options))
 
+// One for all: there are combinators of their own for each run.
+const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
+
 /** Gives a two-argument form its pipeable twin. */
 export const bothStyles = <W>(
   body: <A, E, R, B, E2, R2>(
@@ -111,7 +114,7 @@ export const bothStyles = <W>(
   ) => Effect.Effect<A | B | Option.Option<A>, E | E2, R | R2 | W>
 ): RunWithCancellation<W> =>
   dual(
-    (args) => Effect.isEffect(args[0]),
+    isDataFirst,
     <A, E, R>(effect: Effect.Effect<A, E, R>, options: AnyRunOptions<never, never, never> = {}) =>
       body(effect, options)
   )

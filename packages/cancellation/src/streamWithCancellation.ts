@@ -48,6 +48,8 @@ export const makeStreamWithCancellation = (self: Cancellable): StreamWithCancell
     )
   )
 
+const isDataFirst = (args: IArguments): boolean => Stream.isStream(args[0])
+
 /** Gives a two-argument form its pipeable twin. */
 export const streamBothStyles = <W>(
   body: <A, E, R>(
@@ -55,10 +57,8 @@ export const streamBothStyles = <W>(
     options: CancellationTiming
   ) => Stream.Stream<A, E, R | W>
 ): StreamWithCancellation<W> =>
-  dual(
-    (args) => Stream.isStream(args[0]),
-    <A, E, R>(stream: Stream.Stream<A, E, R>, options: CancellationTiming = {}) =>
-      body(stream, options)
+  dual(isDataFirst, <A, E, R>(stream: Stream.Stream<A, E, R>, options: CancellationTiming = {}) =>
+    body(stream, options)
   )
 
 const cut = <A, E, R>(

@@ -29,7 +29,9 @@ interface Contender {
   readonly name: string
   readonly count: number
   readonly atATime: number
-  readonly run: (ref: MessageRef) => Effect.Effect<unknown>
+  readonly run: (ref: MessageRef) => Effect.Effect<unknown, never, MessageRepo>
+  /** Of the program, around all runs. */
+  readonly repo: Context.Context<MessageRepo>
   /** Called after each block, and not timed. */
   readonly forget: Effect.Effect<unknown>
 }
@@ -43,10 +45,10 @@ const bare = {
   forget: Effect.void
 }
 
-const watchedOn = (repo: Context.Context<MessageRepo>) => (ref: MessageRef) =>
-  CancellationWatcher.runWithCancellation(step, { cancelResult: 0 }).pipe(
-    Effect.provide(CancellationWatcher.layer({ ref })),
-    Effect.provideContext(repo)
+const watched = (ref: MessageRef) =>
+  Effect.provide(
+    CancellationWatcher.runWithCancellation(step, { cancelResult: 0 }),
+    CancellationWatcher.layer({ ref })
   )
 
 const ended: ForgetQuery = { _tag: "EndedBefore", time: Number.MAX_SAFE_INTEGER }
@@ -56,27 +58,31 @@ const makeContenders = Effect.fnUntraced(function* (many: number, some: number) 
   const onLookup = yield* Layer.build(Layer.provide(MessageRepo.layer(), Lookup))
   const onMemory = yield* Layer.build(MessageRepo.layerMemory())
   const forget = Effect.orDie(Context.get(onMemory, MessageRepo).forget(ended))
-  const watched = { run: watchedOn(onLookup), forget: Effect.void }
+  const onFlag = { run: watched, repo: onLookup, forget: Effect.void }
+  const floor = { ...bare, repo: onLookup }
   return {
-    bare: { name: "bare, 100 at a time", count: many, atATime: 100, ...bare },
-    watched: { name: "watched, 100 at a time", count: many, atATime: 100, ...watched },
+    bare: { name: "bare, 100 at a time", count: many, atATime: 100, ...floor },
+    watched: { name: "watched, 100 at a time", count: many, atATime: 100, ...onFlag },
     memory: {
       name: "watched on the store in memory, 100 at a time",
       count: some,
       atATime: 100,
-      run: watchedOn(onMemory),
+      run: watched,
+      repo: onMemory,
       forget
     },
-    bareAlone: { name: "bare, one after the other", count: some, atATime: 1, ...bare },
-    watchedAlone: { name: "watched, one after the other", count: some, atATime: 1, ...watched }
+    bareAlone: { name: "bare, one after the other", count: some, atATime: 1, ...floor },
+    watchedAlone: { name: "watched, one after the other", count: some, atATime: 1, ...onFlag }
   } satisfies Record<string, Contender>
 })
 
 const all = ["bare", "watched", "memory", "bareAlone", "watchedAlone"] as const
 type Key = (typeof all)[number]
 
-const runBlock = ({ atATime, run }: Contender, count: number) =>
-  Effect.forEach(refsUpTo(count), run, { concurrency: atATime, discard: true })
+const runBlock = ({ atATime, repo, run }: Contender, count: number) =>
+  Effect.forEach(refsUpTo(count), run, { concurrency: atATime, discard: true }).pipe(
+    Effect.provideContext(repo)
+  )
 
 function* refsUpTo(count: number) {
   for (let done = 0; done < count; done += refs.length) yield* refs.slice(0, count - done)

@@ -181,6 +181,7 @@ export class Detection {
   get close(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.closed = true
+      if (this.handlers === undefined && this.pubsub === undefined) return Effect.void
       return Effect.andThen(
         this.end(this.dueHandlers()),
         Effect.suspend(() => {

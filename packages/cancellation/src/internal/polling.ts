@@ -34,7 +34,8 @@ export const makePolling = (options: {
   let lastLook = 0
   let tick: Fiber.Fiber<void> | undefined
 
-  const smallest = (): number => Math.min(...intervals.keys())
+  // Kept, since intervals come and go with each run.
+  let smallest = Number.POSITIVE_INFINITY
 
   const look = Effect.ensuring(
     options.look,
@@ -54,7 +55,7 @@ export const makePolling = (options: {
     while (true) {
       if (tick !== undefined) yield* Fiber.await(tick)
       if (isIdle()) return
-      const interval = smallest()
+      const interval = smallest
       changed = Deferred.makeUnsafe()
       const elapsed = (yield* Clock.currentTimeMillis) - lastLook
       yield* Effect.sleep(Math.min(interval, Math.max(0, interval - elapsed))).pipe(
@@ -81,20 +82,34 @@ export const makePolling = (options: {
     return Effect.asVoid(Effect.forkIn(pollWhileNeeded, scope))
   })
 
-  const change = (interval: Duration.Duration, by: 1 | -1) =>
-    Effect.suspend(() => {
-      const before = smallest()
-      const millis = Duration.toMillis(interval)
-      const wanted = (intervals.get(millis) ?? 0) + by
-      if (wanted > 0) intervals.set(millis, wanted)
-      else intervals.delete(millis)
-      if (smallest() !== before) Deferred.doneUnsafe(changed, Effect.void)
-      return update
-    })
+  const wake = (): void => void Deferred.doneUnsafe(changed, Effect.void)
 
   return {
-    want: (interval) => change(interval, 1),
-    unwant: (interval) => change(interval, -1),
+    want: (interval) =>
+      Effect.suspend(() => {
+        const millis = Duration.toMillis(interval)
+        intervals.set(millis, (intervals.get(millis) ?? 0) + 1)
+        if (millis < smallest) {
+          smallest = millis
+          wake()
+        }
+        return update
+      }),
+    unwant: (interval) =>
+      Effect.suspend(() => {
+        const millis = Duration.toMillis(interval)
+        const wanted = (intervals.get(millis) ?? 0) - 1
+        if (wanted > 0) {
+          intervals.set(millis, wanted)
+          return Effect.void
+        }
+        intervals.delete(millis)
+        if (millis === smallest) {
+          smallest = Math.min(...intervals.keys())
+          wake()
+        }
+        return update
+      }),
     update
   }
 }

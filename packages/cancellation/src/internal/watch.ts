@@ -96,12 +96,12 @@ class RunWatch implements Watch {
 
   get open(): Effect.Effect<void> {
     const { feed, lease, open } = this.shared
-    return Metric.modify(runsWatched, 1).pipe(
-      Effect.andThen(Effect.sync(() => open.add(this))),
-      Effect.andThen(lease === undefined ? Effect.void : lease.hold),
-      Effect.andThen(feed.want(this.pollInterval)),
-      Effect.andThen(Effect.suspend(() => this.begin(this.current)))
-    )
+    return Effect.suspend(() => {
+      runsWatched.modifyUnsafe(1, this.context)
+      open.add(this)
+      const begun = Effect.flatMap(feed.want(this.pollInterval), () => this.begin(this.current))
+      return lease === undefined ? begun : Effect.andThen(lease.hold, begun)
+    })
   }
 
   get run(): Effect.Effect<Run> {
@@ -248,25 +248,37 @@ class RunWatch implements Watch {
       )
   }
 
-  private closing(outcome: RunOutcome) {
-    return Effect.gen({ self: this }, function* () {
-      const { feed, lease, live, open, store, writes } = this.shared
-      this.closed = true
-      yield* feed.remove(this.parts)
-      if (!this.detection.isCancelledUnsafe()) yield* feed.unwant(this.pollInterval)
-      yield* this.detection.close
-      yield* this.tellObserved
-      const over = this.parts.filter(({ key }) => {
-        const others = (live.get(key) ?? 1) - 1
-        if (others > 0) live.set(key, others)
-        else live.delete(key)
-        return others === 0
-      })
-      if (store.supports.runs) yield* writes.ended(over, outcome)
-      if (lease !== undefined) yield* lease.release
-      yield* Metric.modify(runsWatched, -1)
+  private closing(outcome: RunOutcome): Effect.Effect<void> {
+    const { feed, lease, open, store, writes } = this.shared
+    const end = Effect.suspend(() => {
+      runsWatched.modifyUnsafe(-1, this.context)
       open.remove(this)
+      return Effect.void
     })
+    return Effect.suspend(() => {
+      this.closed = true
+      return feed.remove(this.parts)
+    }).pipe(
+      Effect.flatMap(() =>
+        this.detection.isCancelledUnsafe() ? Effect.void : feed.unwant(this.pollInterval)
+      ),
+      Effect.flatMap(() => this.detection.close),
+      Effect.flatMap(() => this.tellObserved),
+      Effect.flatMap(() => {
+        const over = this.parts.filter(({ key }) => this.isLastOf(key))
+        return store.supports.runs ? writes.ended(over, outcome) : Effect.void
+      }),
+      Effect.flatMap(() => (lease === undefined ? end : Effect.andThen(lease.release, end)))
+    )
+  }
+
+  /** Whether no other watch has the run. */
+  private isLastOf(key: string): boolean {
+    const { live } = this.shared
+    const others = (live.get(key) ?? 1) - 1
+    if (others > 0) live.set(key, others)
+    else live.delete(key)
+    return others === 0
   }
 
   private get tellObserved(): Effect.Effect<void> {
