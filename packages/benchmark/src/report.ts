@@ -12,7 +12,8 @@ export const printPart = (
   console.log(`\n${name}  ${about}  (in ${Math.round(seconds)} s)`)
   for (const figure of figures) {
     const value = shown(median(figure.rounds), figure.unit)
-    const range = figure.rounds.length > 1 ? `  ±${Math.round(spread(figure.rounds) * 50)} %` : ""
+    const half = Math.round(spread(figure.rounds) * 50)
+    const range = figure.rounds.length > 1 && Number.isFinite(half) ? `  ±${half} %` : ""
     console.log(`  ${figure.name.padEnd(64)} ${value.padStart(12)}${range}`)
   }
   for (const bar of bars) console.log(`  ${mark(bar)} ${barLine(bar)}`)

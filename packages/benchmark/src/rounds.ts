@@ -31,8 +31,8 @@ export const interleaved = async (
   contenders: ReadonlyArray<Contender>,
   { quick }: Pick<PartOptions, "quick">
 ): Promise<ReadonlyArray<Figure>> => {
-  const rounds = quick ? 7 : 15
-  const millis = quick ? 40 : 100
+  const rounds = quick ? 7 : 9
+  const millis = quick ? 15 : 60
   const times: Array<number> = []
   for (const contender of contenders) times.push(await timesFor(contender, millis))
   const all = contenders.map((): Array<number> => [])

@@ -202,6 +202,9 @@ const timingOf = ({
           gracePeriod === undefined ? Effect.undefined : notNegative("gracePeriod", gracePeriod)
       })
 
+const stopped = Effect.succeed(true)
+const running = Effect.succeed(false)
+
 const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
   const { gracePeriod, handlerTimeout, pollInterval } = yield* timingOf(options)
   const repo = yield* MessageRepo
@@ -228,12 +231,12 @@ const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
     }
   }
   const look = Effect.flatMap(watch.look, () =>
-    detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : Effect.succeed(false)
+    detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : running
   )
 
   return CancellationWatcher.of({
     run: watch.run,
-    check: Effect.suspend(() => (detection.isCancelledUnsafe() ? Effect.succeed(true) : look)),
+    check: Effect.suspend(() => (detection.isCancelledUnsafe() ? stopped : look)),
     isCancelled: detection.isCancelled,
     cancellation: detection.cancellation,
     events: Stream.suspend(() => detection.events),

@@ -105,7 +105,7 @@ export const churn: Part = {
   run: ({ named, quick }) =>
     Effect.gen(function* () {
       const many = quick ? 50_000 : named ? 1_000_000 : 200_000
-      const some = 50_000
+      const some = 30_000
       const rounds = quick ? 5 : 10
       const keys: ReadonlyArray<Key> = quick ? ["bare", "watched"] : all
       const contenders = yield* makeContenders(many, some)

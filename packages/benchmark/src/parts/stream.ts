@@ -53,10 +53,14 @@ export const stream: Part = {
                   name: `${name}: streamWithCancellation`,
                   repeat: drained(watcher.streamWithCancellation(source))
                 },
-                {
-                  name: `${name}: interruptWhen`,
-                  repeat: drained(Stream.interruptWhen(source, Effect.never))
-                }
+                ...(options.quick
+                  ? []
+                  : [
+                      {
+                        name: `${name}: interruptWhen`,
+                        repeat: drained(Stream.interruptWhen(source, Effect.never))
+                      }
+                    ])
               ]
             }),
             options
