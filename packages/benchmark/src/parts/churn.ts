@@ -106,7 +106,7 @@ export const churn: Part = {
     Effect.gen(function* () {
       const many = quick ? 50_000 : named ? 1_000_000 : 200_000
       const some = 30_000
-      const rounds = quick ? 5 : 10
+      const rounds = quick ? 5 : 8
       const keys: ReadonlyArray<Key> = quick ? ["bare", "watched"] : all
       const contenders = yield* makeContenders(many, some)
       const rates = new Map(keys.map((key): [string, Array<number>] => [key, []]))
