@@ -29,6 +29,24 @@ test("a key or an app that is missing is said at once, without the other", () =>
   expect(() => unique({ apiKey: "secret", appId: undefined })).toThrow(/^(?!.*secret)/)
 })
 
+test("a redirect is not followed: nothing of the app goes to another host", async () => {
+  const scope = Scope.makeUnsafe()
+  const [platform, other] = await Effect.runPromise(
+    Scope.provide(Effect.all([startPlatform(), startPlatform()]), scope)
+  )
+  const { id: messageId } = platform.add({ companyId: "company", userId: "user", chatId: "chat" })
+  const message = { companyId: "company", userId: "user", chatId: "chat", messageId }
+  const location = other.baseUrl.replace("127.0.0.1", "localhost")
+  platform.respond(() => ({ status: 307, headers: { location }, body: "" }))
+  {
+    await using stops = createStops({ store: unique(platform), log: () => {} })
+    await expect(stops.receipts(message)).rejects.toMatchObject({ name: "StoreError" })
+  }
+  expect(platform.requests.length).toBeGreaterThan(0)
+  expect(other.requests).toEqual([])
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+})
+
 test("the Stop of the platform's page ends a run, and its receipt is derived from the message", async () => {
   const scope = Scope.makeUnsafe()
   const platform = await Effect.runPromise(Scope.provide(startPlatform(), scope))

@@ -2,11 +2,11 @@
  * The layer of a store behind an Agent API.
  */
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { MessageStore } from "effect-cancellation"
 import type { HttpOptions } from "../http.ts"
+import { layerFetch } from "./fetch.ts"
 
 export const httpLayer = async ({
   baseUrl,
@@ -23,5 +23,5 @@ export const httpLayer = async ({
       typeof token === "string"
         ? Redacted.make(token)
         : Effect.tryPromise(async () => Redacted.make(await token()))
-  }).pipe(Layer.provide(FetchHttpClient.layer))
+  }).pipe(Layer.provide(layerFetch))
 }

@@ -1,11 +1,11 @@
 /**
  * The layer of a store on the Unique platform.
  */
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { MessageStore } from "effect-cancellation"
 import type { UniqueOptions } from "../unique.ts"
+import { layerFetch } from "./fetch.ts"
 
 export const uniqueLayer = async ({
   apiKey,
@@ -19,5 +19,5 @@ export const uniqueLayer = async ({
     ...options,
     apiKey: Redacted.make(apiKey),
     appId: Redacted.make(appId)
-  }).pipe(Layer.provide(FetchHttpClient.layer))
+  }).pipe(Layer.provide(layerFetch))
 }
