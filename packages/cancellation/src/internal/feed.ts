@@ -220,20 +220,35 @@ export const makeFeed = (options: {
   })
 
   // One look in flight, the rest joined into the next: none of them waits for a tick.
-  const looks = (by: DetectedBy) =>
+  const looks = (
+    by: DetectedBy,
+    afterwards: (looked: ReadonlyArray<Segment>) => Effect.Effect<void>
+  ) =>
     makeLane<Segment>({
       scope,
       context,
       process: (items) => {
         const wanted = stillWatched(items)
-        return Effect.as(
-          wanted.length === 0 ? Effect.void : spanned(() => wanted.length, by)(lookAt(wanted, by)),
-          []
+        if (wanted.length === 0) return Effect.succeed([])
+        return spanned(
+          () => wanted.length,
+          by
+        )(lookAt(wanted, by)).pipe(
+          Effect.andThen(Effect.suspend(() => afterwards(wanted))),
+          Effect.as([])
         )
       }
     })
-  const hinted = looks("hint")
-  const first = looks("start")
+  const first = looks("start", () => Effect.void)
+  const hinted = looks("hint", (looked) =>
+    Effect.forEach(
+      looked.filter((segment) => announced.delete(segment) && isWatched(segment)),
+      (segment) => recheck(segment),
+      { discard: true }
+    )
+  )
+  /** Those for which a hint came, and no look has begun since. */
+  const announced = new Set<Segment>()
 
   const recheck = (segment: Segment) =>
     Effect.forEach(rechecks, (pause) => Effect.delay(hinted.offer(segment), pause)).pipe(
@@ -258,6 +273,7 @@ export const makeFeed = (options: {
           segments.remove(segment)
           hintable?.remove(segment)
           absence.remove(segment)
+          announced.delete(segment)
           segment.recheck?.interruptUnsafe()
         }
         return Effect.andThen(
@@ -272,7 +288,10 @@ export const makeFeed = (options: {
     hint: (run) =>
       Effect.forEach(
         hintedBy(run),
-        (segment) => Effect.andThen(hinted.offer(segment), recheck(segment)),
+        (segment) => {
+          announced.add(segment)
+          return hinted.offer(segment)
+        },
         { discard: true }
       ),
     lookAtAll: Effect.suspend(() => hinted.offerAll(segments.all())),
