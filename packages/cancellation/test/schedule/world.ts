@@ -267,7 +267,9 @@ export const play = (schedule: Schedule): Trace => {
   for (const session of playing) session.interrupt()
   time.advance(2 * handlerLimit)
   for (const { scope } of playing) fork(Scope.close(scope, Exit.void))
-  time.advance(2 * handlerLimit)
+  // A scope waits for its handlers one after the other.
+  const handlers = Math.max(1, ...sessions.map((session) => session.handlers.length))
+  time.advance((handlers + 1) * handlerLimit)
   noteFlags()
   const endless = sessions.filter(({ ended }) => ended === undefined).map(({ index }) => index)
 
