@@ -62,8 +62,8 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
   ) => Effect.Effect<void>
 }
 
-// Hints may come before the commit they announce can be read (replicas, slow commits): a look again
-// 100 ms after the hint, and 400 ms after that.
+// Hints may come before the commit they announce can be read (replicas, slow commits): where the look
+// found nothing, another one 100 ms after it, and one 400 ms after that.
 const rechecks = [Duration.millis(100), Duration.millis(400)]
 
 export const makeFeed = (options: {
@@ -239,6 +239,8 @@ export const makeFeed = (options: {
         )
       }
     })
+  /** Those for which a hint came, until a look that followed it is over. */
+  const announced = new Set<Segment>()
   const first = looks("start", () => Effect.void)
   const hinted = looks("hint", (looked) =>
     Effect.forEach(
@@ -247,9 +249,6 @@ export const makeFeed = (options: {
       { discard: true }
     )
   )
-  /** Those for which a hint came, and no look has begun since. */
-  const announced = new Set<Segment>()
-
   const recheck = (segment: Segment) =>
     Effect.forEach(rechecks, (pause) => Effect.delay(hinted.offer(segment), pause)).pipe(
       Effect.updateContext((_: Context.Context<never>) => context),
