@@ -18,7 +18,7 @@ import type { CancellationEvent } from "./CancellationEvent.ts"
 import type { Cancellable } from "./internal/cancellable.ts"
 import { Detection } from "./internal/detection.ts"
 import { notNegative, positive } from "./Setting.ts"
-import { type MessageId, type MessageRef, Run, RunId } from "./Message.ts"
+import { type MessageId, MessageRef, Run, RunId } from "./Message.ts"
 import { MessageRepo } from "./MessageRepo.ts"
 import {
   bothStyles,
@@ -128,11 +128,7 @@ export class CancellationWatcher extends Context.Service<
   /** A run of this message, for as long as the layer's scope is open. */
   static readonly layer = (
     options: CancellationWatcherOptions
-  ): Layer.Layer<CancellationWatcher, never, MessageRepo> =>
-    Layer.effect(
-      this,
-      Effect.suspend(() => make(options))
-    )
+  ): Layer.Layer<CancellationWatcher, never, MessageRepo> => Layer.effect(this, make(options))
 
   /** The run and message watched now. */
   static readonly run = this.use((watcher) => watcher.run)
@@ -187,41 +183,40 @@ const timingOf = ({
   handlerTimeout,
   pollInterval
 }: CancellationWatcherOptions): Effect.Effect<Timing> =>
-  pollInterval === undefined && handlerTimeout === undefined && gracePeriod === undefined
-    ? Effect.succeed(defaults)
-    : Effect.all({
-        pollInterval:
-          pollInterval === undefined
-            ? Effect.succeed(defaults.pollInterval)
-            : positive("pollInterval", pollInterval),
-        handlerTimeout:
-          handlerTimeout === undefined
-            ? Effect.succeed(defaults.handlerTimeout)
-            : notNegative("handlerTimeout", handlerTimeout),
-        gracePeriod:
-          gracePeriod === undefined ? Effect.undefined : notNegative("gracePeriod", gracePeriod)
-      })
+  Effect.all({
+    pollInterval:
+      pollInterval === undefined
+        ? Effect.succeed(defaults.pollInterval)
+        : positive("pollInterval", pollInterval),
+    handlerTimeout:
+      handlerTimeout === undefined
+        ? Effect.succeed(defaults.handlerTimeout)
+        : notNegative("handlerTimeout", handlerTimeout),
+    gracePeriod:
+      gracePeriod === undefined ? Effect.undefined : notNegative("gracePeriod", gracePeriod)
+  })
+
+const make = (options: CancellationWatcherOptions) =>
+  Effect.contextWith((context: Context.Context<MessageRepo | Scope.Scope>) =>
+    options.pollInterval === undefined &&
+    options.handlerTimeout === undefined &&
+    options.gracePeriod === undefined
+      ? open(options, defaults, context)
+      : Effect.flatMap(timingOf(options), (timing) => open(options, timing, context))
+  )
 
 const stopped = Effect.succeed(true)
 const running = Effect.succeed(false)
 
-const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
-  const { gracePeriod, handlerTimeout, pollInterval } = yield* timingOf(options)
-  const repo = yield* MessageRepo
-  const scope = yield* Effect.scope
+const open = (
+  options: CancellationWatcherOptions,
+  { gracePeriod, handlerTimeout, pollInterval }: Timing,
+  context: Context.Context<MessageRepo | Scope.Scope>
+): Effect.Effect<CancellationWatcher["Service"]> => {
   const detection = new Detection(handlerTimeout)
-  const run = Run.make({
-    ref: options.ref,
-    runId: options.runId ?? RunId.make(globalThis.crypto.randomUUID())
-  })
+  const run = runOf(options)
+  const watch = Context.get(context, MessageRepo).watch({ run, pollInterval, detection, context })
   let isAbandoned = false
-  const watch = yield* Effect.uninterruptible(
-    Effect.tap(repo.watch({ run, pollInterval, detection }), (watch) =>
-      Scope.addFinalizerExit(scope, (exit) =>
-        Effect.suspend(() => watch.close(outcomeOf(exit, detection.eventUnsafe(), isAbandoned)))
-      )
-    )
-  )
   const cancellable: Cancellable = {
     detection,
     watch,
@@ -233,13 +228,12 @@ const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
   const look = Effect.flatMap(watch.look, () =>
     detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : running
   )
-
-  return CancellationWatcher.of({
+  const service = CancellationWatcher.of({
     run: watch.run,
     check: Effect.suspend(() => (detection.isCancelledUnsafe() ? stopped : look)),
     isCancelled: detection.isCancelled,
     cancellation: detection.cancellation,
-    events: Stream.suspend(() => detection.events),
+    events: detection.events,
     onCancellation: (handler) => detection.onCancellation(handler),
     abortSignal: detection.abortSignal,
     runWithCancellation: makeRunWithCancellation(cancellable),
@@ -247,7 +241,24 @@ const make = Effect.fnUntraced(function* (options: CancellationWatcherOptions) {
     cancel: (reason) => watch.cancel(reason),
     retarget: (messageId) => watch.retarget(messageId)
   })
-})
+
+  const close = (exit: Exit.Exit<unknown, unknown>) =>
+    watch.close(outcomeOf(exit, detection.eventUnsafe(), isAbandoned))
+  return Effect.uninterruptible(
+    Effect.flatMap(Scope.addFinalizerExit(Context.get(context, Scope.Scope), close), () => {
+      const rest = watch.open()
+      return rest === Effect.void ? Effect.succeed(service) : Effect.as(rest, service)
+    })
+  )
+}
+
+const runOf = ({ ref, runId }: CancellationWatcherOptions): Run =>
+  runId === undefined && ref instanceof MessageRef
+    ? // Checked when it was made, and a UUID needs no check.
+      Run.make({ ref, runId: RunId.make(globalThis.crypto.randomUUID(), unchecked) }, unchecked)
+    : Run.make({ ref, runId: runId ?? RunId.make(globalThis.crypto.randomUUID()) })
+
+const unchecked = { disableChecks: true }
 
 // Whoever asked for the stop wanted the run stopped; a deadline or a shutdown befell it.
 const circumstances: ReadonlyArray<StopReason> = ["deadline", "shutdown", "deleted", "unreachable"]

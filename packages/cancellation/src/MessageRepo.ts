@@ -17,13 +17,12 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { makeAttempts } from "./internal/attempts.ts"
-import type { Detection } from "./internal/detection.ts"
 import { makeForget } from "./internal/erasure.ts"
 import { makeFeed } from "./internal/feed.ts"
 import { makeLeaseHolder } from "./internal/lease.ts"
 import { count, notNegative, positive } from "./Setting.ts"
 import { makeOpenWatches } from "./internal/openWatches.ts"
-import { openWatch, type Watch } from "./internal/watch.ts"
+import { RunWatch, type Watch, type WatchContext, type WatchOptions } from "./internal/watch.ts"
 import { annotations, plural, whatFailed } from "./internal/words.ts"
 import { makeWrites } from "./internal/writes.ts"
 import { MessageRef, ProcessId, Run } from "./Message.ts"
@@ -101,12 +100,8 @@ export class MessageRepo extends Context.Service<
      */
     readonly sweepLost: Effect.Effect<void, never, Scope.Scope>
 
-    /** Opens a run; for `CancellationWatcher`, which closes it with its scope. */
-    readonly watch: (options: {
-      readonly run: Run
-      readonly pollInterval: Duration.Duration
-      readonly detection: Detection
-    }) => Effect.Effect<Watch>
+    /** A run's place here; for `CancellationWatcher`, which opens it and closes it with its scope. */
+    readonly watch: (options: WatchOptions) => Watch
   }
 >()("effect-cancellation/MessageRepo") {
   /** A repo on the store and the signal in the context. */
@@ -162,6 +157,17 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   const live = new Map<string, number>()
   let draining = false
 
+  const shared: WatchContext = {
+    store,
+    feed,
+    writes,
+    lease: leaseHolder,
+    open,
+    live,
+    pollTimeout,
+    isDraining: () => draining
+  }
+
   const ask = <A>(operation: string, call: Effect.Effect<A, MessageStoreError>) =>
     Effect.flatten(attempts.make(operation, call))
 
@@ -188,16 +194,16 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
 
   const tell = (receipt: StopReceipt) => {
     if (receipt._tag !== "Requested" && receipt._tag !== "Observed") return Effect.void
-    const here = feed.hint(receipt.run)
+    const here = Effect.suspend(() => feed.hint(receipt.run))
     return store.supports.hints ? here : Effect.andThen(here, aside(publish(receipt.run)))
   }
 
   let resubscriptions = 0
-  const listen = Effect.suspend(() => (resubscriptions > 0 ? feed.lookAtAll : Effect.void)).pipe(
+  const listen = Effect.suspend(() => (resubscriptions > 0 ? feed.lookAtAll() : Effect.void)).pipe(
     Effect.andThen(
       Stream.runForEach(signal.hints, (hint) => {
         resubscriptions = 1
-        return hint._tag === "Hint" ? feed.hint(hint.run) : feed.lookAtAll
+        return hint._tag === "Hint" ? feed.hint(hint.run) : feed.lookAtAll()
       })
     ),
     Effect.catchCause((cause) =>
@@ -253,12 +259,10 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
     sweepLost:
       leaseHolder === undefined
         ? Effect.void
-        : Effect.acquireRelease(leaseHolder.hold, () => leaseHolder.release),
-    watch: (run) =>
-      Effect.tap(
-        openWatch({ store, feed, writes, lease: leaseHolder, open, live, pollTimeout }, run),
-        (watch) => (draining ? watch.cancel("shutdown") : Effect.void)
-      )
+        : Effect.acquireRelease(Effect.suspend(leaseHolder.hold), () =>
+            Effect.sync(leaseHolder.release)
+          ),
+    watch: (run) => new RunWatch(shared, run)
   })
 })
 

@@ -36,7 +36,7 @@ export class Detection {
   private closed = false
   // What most runs never need is made at its first use.
   private handlers: Set<Handler> | undefined
-  private listeners: Set<() => void> | undefined
+  private listeners: ReadonlyArray<() => void> | undefined
   private pubsub: PubSub.PubSub<CancellationEvent> | undefined
   private controller: AbortController | undefined
 
@@ -65,9 +65,12 @@ export class Detection {
       listener()
       return constVoid
     }
-    const added = (this.listeners ??= new Set())
-    added.add(listener)
-    return () => void added.delete(listener)
+    // Mostly one, and seldom more than a few: a `Set` would be the largest part of a run.
+    this.listeners = this.listeners === undefined ? [listener] : [...this.listeners, listener]
+    return () => {
+      const left = this.listeners?.filter((other) => other !== listener)
+      this.listeners = left?.length === 0 ? undefined : left
+    }
   }
 
   /** Takes the step; false if it was taken before. Call it uninterruptibly, and `startHandlers` next. */
@@ -157,19 +160,18 @@ export class Detection {
     })
   }
 
-  /** Starts the handlers that the step found, each once; at once, or when this fiber pauses next. */
+  /**
+   * Starts the handlers that the step found, each once; at once, or when this fiber pauses next. A
+   * step; call it uninterruptibly.
+   */
   startHandlers(startImmediately: boolean): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const detected = this.event
-      if (detected === undefined || this.handlers === undefined) return Effect.void
-      return Effect.uninterruptible(
-        Effect.forEach(
-          this.dueHandlers(),
-          (handler) => this.startHandler(handler, detected, startImmediately),
-          { discard: true }
-        )
-      )
-    })
+    const detected = this.event
+    if (detected === undefined || this.handlers === undefined) return Effect.void
+    return Effect.forEach(
+      this.dueHandlers(),
+      (handler) => this.startHandler(handler, detected, startImmediately),
+      { discard: true }
+    )
   }
 
   /** Waits for the handlers that are due, at most `handlerTimeout`. */
@@ -177,25 +179,23 @@ export class Detection {
     return Effect.suspend(() => this.waitFor(this.dueHandlers()))
   }
 
-  /** Waits like `settled`, interrupts what still runs, and ends the streams of events. */
-  get close(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.closed = true
-      if (this.handlers === undefined && this.pubsub === undefined) return Effect.void
-      return Effect.andThen(
-        this.end(this.dueHandlers()),
-        Effect.suspend(() => {
-          // One that is due was registered meanwhile; its own scope waits for it.
-          this.handlers?.forEach((handler) => {
-            if (handler.state === "registered") this.handlers?.delete(handler)
-          })
-          // With an event the streams end by themselves; a shutdown could take it from a slow one.
-          return this.pubsub === undefined || this.event !== undefined
-            ? Effect.void
-            : PubSub.shutdown(this.pubsub)
+  /** Waits like `settled`, interrupts what still runs, and ends the streams of events; a step. */
+  close(): Effect.Effect<void> {
+    this.closed = true
+    if (this.handlers === undefined && this.pubsub === undefined) return Effect.void
+    return Effect.andThen(
+      this.end(this.dueHandlers()),
+      Effect.suspend(() => {
+        // One that is due was registered meanwhile; its own scope waits for it.
+        this.handlers?.forEach((handler) => {
+          if (handler.state === "registered") this.handlers?.delete(handler)
         })
-      )
-    })
+        // With an event the streams end by themselves; a shutdown could take it from a slow one.
+        return this.pubsub === undefined || this.event !== undefined
+          ? Effect.void
+          : PubSub.shutdown(this.pubsub)
+      })
+    )
   }
 
   private dueHandlers(): ReadonlyArray<Handler> {
@@ -203,22 +203,20 @@ export class Detection {
   }
 
   private startHandler(handler: Handler, detected: CancellationEvent, startImmediately: boolean) {
-    return Effect.suspend(() => {
-      if (handler.state === "started") return Effect.void
-      handler.state = "started"
-      const run = Effect.ensuring(
-        Effect.suspend(() => {
-          Deferred.doneUnsafe(handler.begun, Effect.void)
-          return handler.run(detected)
-        }),
-        Effect.sync(() => {
-          this.handlers?.delete(handler)
-          Deferred.doneUnsafe(handler.done, Effect.void)
-        })
-      )
-      return Effect.map(Effect.forkDetach(run, { startImmediately }), (fiber) => {
-        handler.fiber = fiber
+    if (handler.state === "started") return Effect.void
+    handler.state = "started"
+    const run = Effect.ensuring(
+      Effect.suspend(() => {
+        Deferred.doneUnsafe(handler.begun, Effect.void)
+        return handler.run(detected)
+      }),
+      Effect.sync(() => {
+        this.handlers?.delete(handler)
+        Deferred.doneUnsafe(handler.done, Effect.void)
       })
+    )
+    return Effect.map(Effect.forkDetach(run, { startImmediately }), (fiber) => {
+      handler.fiber = fiber
     })
   }
 

@@ -19,6 +19,7 @@ import type { StopReason, StopRequest } from "../StopRequest.ts"
 import { type LookBegan, makeAbsence } from "./absence.ts"
 import { understoodLook } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
+import { inSteps } from "./inSteps.ts"
 import { makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
 import { makePolling, type Polling } from "./polling.ts"
@@ -27,11 +28,18 @@ import { makeSegmentIndex } from "./segmentIndex.ts"
 /** One run being watched: a watcher has one for each segment of its turn. */
 export interface Segment {
   readonly run: Run
+  /** Of the run. */
   readonly key: string
+  /** Of what a hint can name: the run, or the message if the store knows no runs. */
+  readonly hintKey: string
   /** The store has or had a row for it, so that the row's absence means something. */
   seen: boolean
   /** It had ended before it was started here, so that being `lost` says nothing about this process. */
   stale: boolean
+  /** It is looked at; set by the feed alone. */
+  isWatched: boolean
+  /** A hint came for it, and no look that followed it is over. */
+  isAnnounced: boolean
   recheck: Fiber.Fiber<unknown> | undefined
   /** Takes the step of detection for its watcher, now; answers what is to be done after it. */
   readonly stepUnsafe: (request: StopRequest, by: DetectedBy, at: number) => Effect.Effect<void>
@@ -39,12 +47,13 @@ export interface Segment {
   readonly detect: (reason: Exclude<StopReason, "user">, by: DetectedBy) => Effect.Effect<void>
 }
 
+/** All but `started` are steps: they begin as they are called. */
 export interface Feed extends Pick<Polling, "want" | "unwant"> {
   /** Looks at these from now on. */
   readonly add: (segment: Segment) => Effect.Effect<void>
   /** Looks at these no more. */
   readonly remove: (segments: ReadonlyArray<Segment>) => Effect.Effect<void>
-  /** Looks at these without waiting for company; begins as it is called, so call it in a step. */
+  /** Looks at these without waiting for company. */
   readonly look: (segments: ReadonlyArray<Segment>, by: DetectedBy) => Effect.Effect<void>
   /** Looks at these with whatever else begins now. */
   readonly firstLook: (segment: Segment) => Effect.Effect<void>
@@ -54,7 +63,7 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
    */
   readonly hint: (run: Run) => Effect.Effect<void>
   /** Hints may have been missed: one look at everything. */
-  readonly lookAtAll: Effect.Effect<void>
+  readonly lookAtAll: () => Effect.Effect<void>
   /** A start is the first look at a run: how it went. */
   readonly started: (
     runs: ReadonlyArray<Run>,
@@ -79,13 +88,13 @@ export const makeFeed = (options: {
   // Where there are no runs, whoever hints cannot name the one that is watched.
   const hintable = store.supports.runs
     ? undefined
-    : makeSegmentIndex<Segment>(({ run }) => messageKey(run.ref))
+    : makeSegmentIndex<Segment>(({ hintKey }) => hintKey)
   const absence = makeAbsence(store.supports.runs)
 
   const outage = makeOutage<Segment>({
     scope,
     maxBlind: options.maxBlind,
-    isWatched: (segment) => isWatched(segment),
+    isWatched: (segment) => segment.isWatched,
     unreachable: (blind) =>
       Effect.forEach(blind, (segment) => segment.detect("unreachable", "local"), { discard: true })
   })
@@ -93,7 +102,7 @@ export const makeFeed = (options: {
   const watchedUnder = segments.under
   const hintedBy = (run: Run): ReadonlyArray<Segment> =>
     hintable === undefined ? watchedUnder(runKey(run)) : hintable.under(messageKey(run.ref))
-  const isWatched = (segment: Segment): boolean => watchedUnder(segment.key).includes(segment)
+  const isWatched = (segment: Segment): boolean => segment.isWatched
 
   // All are interrupted before anything else is done for one of them.
   const stop = Effect.fnUntraced(function* (
@@ -108,7 +117,7 @@ export const makeFeed = (options: {
       const key = runKey(run)
       const watched = asked.has(key) ? watchedUnder(key) : []
       if (watched.length === 0) continue
-      for (const segment of watched.slice()) rest.push(segment.stepUnsafe(request, by, detectedAt))
+      for (const segment of watched) rest.push(segment.stepUnsafe(request, by, detectedAt))
       // Both times are the store's, so that no duration is taken across two clocks.
       requestToDetection.updateUnsafe(Math.max(0, now - request.userAbortedAt), context)
     }
@@ -121,11 +130,12 @@ export const makeFeed = (options: {
     by: DetectedBy,
     began: LookBegan
   ) {
-    const keys = new Set(asked.map((segment) => segment.key))
+    const isNews = look.requests.length > 0 || look.failures.length > 0
+    const keys = new Set(isNews ? asked.map((segment) => segment.key) : [])
     // Stops first: nothing else that a look brings is in a hurry.
     yield* stop(look, keys, by)
     for (const run of look.lost) {
-      for (const segment of watchedUnder(runKey(run)).slice()) {
+      for (const segment of watchedUnder(runKey(run))) {
         if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")
       }
     }
@@ -145,20 +155,15 @@ export const makeFeed = (options: {
       }
     }
     if (cause !== undefined) yield* outage.failed(unreached, cause, true)
-    // A look that finds no row of a run whose start has not arrived says nothing of its stops.
-    const gone = new Set(store.supports.runs ? look.gone.map(runKey) : [])
-    yield* outage.reached(
-      asked.filter((one) => !failed.has(one) && (one.seen || !gone.has(one.key)))
-    )
+    if (!outage.isOver()) {
+      // A look that finds no row of a run whose start has not arrived says nothing of its stops.
+      const gone = new Set(store.supports.runs ? look.gone.map(runKey) : [])
+      yield* outage.reached(
+        asked.filter((one) => !failed.has(one) && (one.seen || !gone.has(one.key)))
+      )
+    }
     yield* absence.apply(asked, look, began)
   })
-
-  const stillWatched = (items: ReadonlyArray<Segment>): ReadonlyArray<Segment> => {
-    const [first] = items
-    return items.length === 1 && first !== undefined && isWatched(first)
-      ? items
-      : Array.from(new Set(items)).filter(isWatched)
-  }
 
   // The answer to most looks: nobody is stopped, nobody is missing, and there was no trouble before.
   const isNoNews = (asked: ReadonlyArray<Segment>, look: StopLook): boolean =>
@@ -172,7 +177,7 @@ export const makeFeed = (options: {
   const lookNow = (all: ReadonlyArray<Segment>, by: DetectedBy, from = 0): Effect.Effect<void> => {
     const isOne = all.length <= chunkSize
     // An earlier chunk may have taken its time, and ended some of these.
-    const asked = stillWatched(isOne ? all : all.slice(from, from + chunkSize))
+    const asked = (isOne ? all : all.slice(from, from + chunkSize)).filter(isWatched)
     if (asked.length === 0) return isOne ? Effect.void : lookAfter(all, by, from)
     reads.updateUnsafe(1, context)
     const began = absence.began(asked)
@@ -185,7 +190,7 @@ export const makeFeed = (options: {
       if (isNoNews(asked, exit.value)) return isOne ? Effect.void : lookAfter(all, by, from)
       // What a look found is handed out whole: cut in the middle it would be lost until the next.
       return Effect.flatMap(
-        Effect.uninterruptible(apply(stillWatched(asked), exit.value, by, began)),
+        Effect.uninterruptible(apply(asked.filter(isWatched), exit.value, by, began)),
         () => lookAfter(all, by, from)
       )
     })
@@ -228,7 +233,7 @@ export const makeFeed = (options: {
       scope,
       context,
       process: (items) => {
-        const wanted = stillWatched(items)
+        const wanted = Array.from(new Set(items)).filter(isWatched)
         if (wanted.length === 0) return Effect.succeed([])
         return spanned(
           () => wanted.length,
@@ -239,18 +244,21 @@ export const makeFeed = (options: {
         )
       }
     })
-  /** Those for which a hint came, until a look that followed it is over. */
-  const announced = new Set<Segment>()
   const first = looks("start", () => Effect.void)
-  const hinted = looks("hint", (looked) =>
-    Effect.forEach(
-      looked.filter((segment) => announced.delete(segment) && isWatched(segment)),
-      (segment) => recheck(segment),
-      { discard: true }
-    )
-  )
+  const hinted = looks("hint", (looked) => {
+    const announced = looked.filter(({ isAnnounced }) => isAnnounced)
+    for (const segment of announced) segment.isAnnounced = false
+    return Effect.forEach(announced.filter(isWatched), (segment) => recheck(segment), {
+      discard: true
+    })
+  })
   const recheck = (segment: Segment) =>
-    Effect.forEach(rechecks, (pause) => Effect.delay(hinted.offer(segment), pause)).pipe(
+    Effect.forEach(rechecks, (pause) =>
+      Effect.andThen(
+        Effect.sleep(pause),
+        Effect.suspend(() => hinted.offer(segment))
+      )
+    ).pipe(
       Effect.updateContext((_: Context.Context<never>) => context),
       Effect.forkIn(scope),
       Effect.map((fiber) => {
@@ -259,41 +267,36 @@ export const makeFeed = (options: {
       })
     )
 
+  const afterRemoval = [polling.update, outage.remove]
+
   return {
-    add: (segment) =>
-      Effect.suspend(() => {
-        segments.add(segment)
-        hintable?.add(segment)
-        return polling.update
-      }),
-    remove: (removed) =>
-      Effect.suspend(() => {
-        for (const segment of removed) {
-          segments.remove(segment)
-          hintable?.remove(segment)
-          absence.remove(segment)
-          announced.delete(segment)
-          segment.recheck?.interruptUnsafe()
-        }
-        return Effect.andThen(
-          polling.update,
-          Effect.forEach(removed, outage.remove, { discard: true })
-        )
-      }),
+    add: (segment) => {
+      segment.isWatched = true
+      segments.add(segment)
+      hintable?.add(segment)
+      return polling.update()
+    },
+    remove: (removed) => {
+      for (const segment of removed) {
+        segment.isWatched = false
+        segments.remove(segment)
+        hintable?.remove(segment)
+        absence.remove(segment)
+        segment.recheck?.interruptUnsafe()
+      }
+      return inSteps(removed, afterRemoval)
+    },
     want: polling.want,
     unwant: polling.unwant,
     look: lookNow,
     firstLook: first.offer,
-    hint: (run) =>
-      Effect.forEach(
-        hintedBy(run),
-        (segment) => {
-          announced.add(segment)
-          return hinted.offer(segment)
-        },
-        { discard: true }
-      ),
-    lookAtAll: Effect.suspend(() => hinted.offerAll(segments.all())),
+    hint: (run) => {
+      const meant = hintedBy(run)
+      if (meant.length === 0) return Effect.void
+      for (const segment of meant) segment.isAnnounced = true
+      return hinted.offerAll(meant)
+    },
+    lookAtAll: () => hinted.offerAll(segments.all()),
     started: (runs, exit) =>
       Effect.suspend(() => {
         const watched = runs.flatMap((run) => watchedUnder(runKey(run)))

@@ -11,9 +11,9 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 
 export interface Lane<T> {
-  /** Adds an item to the next batch. */
+  /** Adds an item to the next batch; a step. */
   readonly offer: (item: T) => Effect.Effect<void>
-  /** Adds many items to the next batch. */
+  /** Adds many items to the next batch; a step. */
   readonly offerAll: (items: Iterable<T>) => Effect.Effect<void>
   /** Tries again now what has failed. */
   readonly hurry: Effect.Effect<void>
@@ -56,7 +56,7 @@ export const makeLane = <T>(options: {
       // This fiber may pause between its last look at what waits and here: look again.
       Effect.suspend(() => {
         running = false
-        if (waiting.length > 0 && options.scope.state._tag !== "Closed") return wake
+        if (waiting.length > 0 && options.scope.state._tag !== "Closed") return wake()
         idle.openUnsafe()
         return Effect.void
       })
@@ -65,25 +65,25 @@ export const makeLane = <T>(options: {
     Effect.updateContext((_: Context.Context<never>) => options.context)
   )
 
-  const wake: Effect.Effect<void> = Effect.suspend(() => {
+  const wake = (): Effect.Effect<void> => {
     arrival.openUnsafe()
     if (running || waiting.length === 0) return Effect.void
     running = true
     idle.closeUnsafe()
-    return Effect.asVoid(Effect.forkIn(loop, options.scope))
-  })
+    return start
+  }
+
+  const start = Effect.asVoid(Effect.forkIn(loop, options.scope))
 
   return {
-    offer: (item) =>
-      Effect.suspend(() => {
-        waiting.push(item)
-        return wake
-      }),
-    offerAll: (items) =>
-      Effect.suspend(() => {
-        for (const item of items) waiting.push(item)
-        return wake
-      }),
+    offer: (item) => {
+      waiting.push(item)
+      return wake()
+    },
+    offerAll: (items) => {
+      for (const item of items) waiting.push(item)
+      return wake()
+    },
     hurry: Effect.sync(() => void hurried.openUnsafe()),
     idle: idle.await
   }

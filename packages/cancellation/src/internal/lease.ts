@@ -18,10 +18,10 @@ import type { Attempts } from "./attempts.ts"
 import { annotations } from "./words.ts"
 
 export interface LeaseHolder {
-  /** One more reason to hold the lease. */
-  readonly hold: Effect.Effect<void>
+  /** One more reason to hold the lease; a step. */
+  readonly hold: () => Effect.Effect<void>
   /** One reason less; with none left nothing more is written. */
-  readonly release: Effect.Effect<void>
+  readonly release: () => void
 }
 
 export const makeLeaseHolder = (options: {
@@ -69,16 +69,16 @@ export const makeLeaseHolder = (options: {
   )
 
   return {
-    hold: Effect.suspend(() => {
+    hold: () => {
       if (reasons++ > 0) return Effect.void
       return Effect.map(Effect.forkIn(renewForever, scope), (fiber) => {
         renewing = fiber
       })
-    }),
-    release: Effect.sync(() => {
+    },
+    release: () => {
       if (--reasons > 0) return
       renewing?.interruptUnsafe()
       unbrokenSince = undefined
-    })
+    }
   }
 }

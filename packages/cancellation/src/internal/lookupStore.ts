@@ -34,10 +34,12 @@ export const makeLookupStore = <E>(
       hints: false
     },
     stopRequests: Effect.fnUntraced(function* (runs) {
-      const rows = yield* Effect.mapError(lookup(distinctRefs(runs)), (error) =>
+      const keys = runs.map(({ ref }) => messageKey(ref))
+      const distinct = new Map(runs.map(({ ref }, index) => [keys[index], ref]))
+      const rows = yield* Effect.mapError(lookup(Array.from(distinct.values())), (error) =>
         unavailable("stopRequests", error)
       )
-      const look = answer(runs, rows, yield* Clock.currentTimeMillis)
+      const look = answer(runs, keys, rows, yield* Clock.currentTimeMillis)
       if (!warned && rows.length > 0 && look.gone.length === runs.length) {
         warned = true
         yield* Effect.logWarning(
@@ -58,18 +60,18 @@ export const makeLookupStore = <E>(
 
 const answer = (
   runs: ReadonlyArray<Run>,
+  keys: ReadonlyArray<string>,
   rows: ReadonlyArray<LookupRow>,
   now: number
 ): StopLook => {
   // A row that names no message belongs to nobody, and hides nobody's.
-  const byMessage = new Map(
-    rows.filter((row) => row?.ref !== undefined).map((row) => [messageKey(row.ref), row])
-  )
+  const byMessage = new Map<string | undefined, LookupRow>()
+  for (const row of rows) if (row?.ref !== undefined) byMessage.set(messageKey(row.ref), row)
   const requests: Array<StopLook["requests"][number]> = []
   const gone: Array<Run> = []
   const failures: Array<StopLook["failures"][number]> = []
-  for (const run of runs) {
-    const row = byMessage.get(messageKey(run.ref))
+  for (const [index, run] of runs.entries()) {
+    const row = byMessage.get(keys[index])
     if (row === undefined) {
       gone.push(run)
       continue
@@ -85,9 +87,6 @@ const answer = (
   }
   return { requests, gone, lost: [], failures, now }
 }
-
-const distinctRefs = (runs: ReadonlyArray<Run>): ReadonlyArray<MessageRef> =>
-  Array.from(new Map(runs.map((run) => [messageKey(run.ref), run.ref])).values())
 
 // "", false and 0 occur where a proxy or a careless serializer wrote them; none of them is a stop.
 const toMillis = (value: unknown): number | undefined => {

@@ -3,29 +3,30 @@
  */
 import type * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type { Watch } from "./watch.ts"
+import { makeRoster } from "./roster.ts"
+import type { RunWatch } from "./watch.ts"
 
 export interface OpenWatches {
-  readonly all: () => ReadonlyArray<Watch>
+  readonly all: () => ReadonlyArray<RunWatch>
   /** Waits until none is open. */
   readonly none: Effect.Effect<void>
-  readonly add: (watch: Watch) => void
-  readonly remove: (watch: Watch) => void
+  readonly add: (watch: RunWatch) => void
+  readonly remove: (watch: RunWatch) => void
 }
 
 export const makeOpenWatches = (): OpenWatches => {
-  const watches = new Set<Watch>()
+  const watches = makeRoster<RunWatch>()
   const none = Latch.makeUnsafe(true)
   return {
-    all: () => Array.from(watches),
+    all: watches.all,
     none: none.await,
     add: (watch) => {
       watches.add(watch)
       none.closeUnsafe()
     },
     remove: (watch) => {
-      watches.delete(watch)
-      if (watches.size === 0) none.openUnsafe()
+      watches.remove(watch)
+      if (watches.size() === 0) none.openUnsafe()
     }
   }
 }

@@ -28,8 +28,8 @@ export interface Outage<T> {
   readonly isOver: () => boolean
   /** A read reached these. */
   readonly reached: (items: ReadonlyArray<T>) => Effect.Effect<void>
-  /** This one is not watched any more. */
-  readonly remove: (item: T) => Effect.Effect<void>
+  /** These are not watched any more; a step. */
+  readonly remove: (items: ReadonlyArray<T>) => Effect.Effect<void>
 }
 
 interface Ongoing {
@@ -79,9 +79,7 @@ export const makeOutage = <T>(options: {
         if (due.length > 0) {
           const items = due.map(([item]) => item)
           // Whole: with nobody left to be blind, the guard interrupts itself.
-          yield* Effect.uninterruptible(
-            Effect.andThen(Effect.forEach(items, remove, { discard: true }), unreachable(items))
-          )
+          yield* Effect.uninterruptible(Effect.andThen(clear(items), unreachable(items)))
           continue
         }
         // The first to have become blind is the first in the map.
@@ -123,8 +121,6 @@ export const makeOutage = <T>(options: {
   // A gauge of the process, shared by its repos: each adds what changed.
   const count = (before: number) =>
     before === blind.size ? Effect.void : Metric.modify(blindRuns, blind.size - before)
-
-  const remove = (item: T) => clear([item])
 
   const remind = (ongoing: Ongoing, now: number, pauses: ReadonlyArray<number>): void => {
     const [pause = 0, ...others] = pauses
@@ -207,6 +203,6 @@ export const makeOutage = <T>(options: {
           (unasked === undefined ? "" : `, and ${lasting(unasked)} in which nothing asked it`)
       )
     }),
-    remove
+    remove: (items) => (blind.size === 0 ? Effect.void : clear(items))
   }
 }

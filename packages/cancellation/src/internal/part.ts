@@ -28,8 +28,11 @@ interface Owner {
 export class Part implements Segment, Chronicle {
   readonly run: Run
   readonly key: string
+  readonly hintKey: string
   seen = false
   stale = false
+  isWatched = false
+  isAnnounced = false
   recheck: Segment["recheck"] = undefined
   start: Chronicle["start"] = "waiting"
   sending: Chronicle["sending"] = undefined
@@ -38,10 +41,11 @@ export class Part implements Segment, Chronicle {
   failure: Chronicle["failure"] = undefined
   private readonly watch: Owner
 
-  constructor(watch: Owner, run: Run, key: string) {
+  constructor(watch: Owner, run: Run, key: string, hintKey: string) {
     this.watch = watch
     this.run = run
     this.key = key
+    this.hintKey = hintKey
   }
 
   started(record: RunRecord): Effect.Effect<void> {

@@ -14,11 +14,12 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 
 export interface Polling {
-  /** Wants ticks at this interval until told otherwise. */
+  /** Wants ticks at this interval until told otherwise; a step. */
   readonly want: (interval: Duration.Duration) => Effect.Effect<void>
+  /** A step too. */
   readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
-  /** What is watched has changed: starts the fiber if there is something, ends it if not. */
-  readonly update: Effect.Effect<void>
+  /** What is watched has changed: starts the fiber if there is something, ends it if not; a step. */
+  readonly update: () => Effect.Effect<void>
 }
 
 export const makePolling = (options: {
@@ -72,44 +73,44 @@ export const makePolling = (options: {
     Effect.updateContext((_: Context.Context<never>) => context)
   )
 
-  const update = Effect.suspend(() => {
+  const wake = (): void => void Deferred.doneUnsafe(changed, Effect.void)
+
+  const update = (): Effect.Effect<void> => {
     if (isIdle()) {
-      Deferred.doneUnsafe(changed, Effect.void)
+      wake()
       return Effect.void
     }
     if (polling) return Effect.void
     polling = true
-    return Effect.asVoid(Effect.forkIn(pollWhileNeeded, scope))
-  })
+    return start
+  }
 
-  const wake = (): void => void Deferred.doneUnsafe(changed, Effect.void)
+  const start = Effect.asVoid(Effect.forkIn(pollWhileNeeded, scope))
 
   return {
-    want: (interval) =>
-      Effect.suspend(() => {
-        const millis = Duration.toMillis(interval)
-        intervals.set(millis, (intervals.get(millis) ?? 0) + 1)
-        if (millis < smallest) {
-          smallest = millis
-          wake()
-        }
-        return update
-      }),
-    unwant: (interval) =>
-      Effect.suspend(() => {
-        const millis = Duration.toMillis(interval)
-        const wanted = (intervals.get(millis) ?? 0) - 1
-        if (wanted > 0) {
-          intervals.set(millis, wanted)
-          return Effect.void
-        }
-        intervals.delete(millis)
-        if (millis === smallest) {
-          smallest = Math.min(...intervals.keys())
-          wake()
-        }
-        return update
-      }),
+    want: (interval) => {
+      const millis = Duration.toMillis(interval)
+      intervals.set(millis, (intervals.get(millis) ?? 0) + 1)
+      if (millis < smallest) {
+        smallest = millis
+        wake()
+      }
+      return update()
+    },
+    unwant: (interval) => {
+      const millis = Duration.toMillis(interval)
+      const wanted = (intervals.get(millis) ?? 0) - 1
+      if (wanted > 0) {
+        intervals.set(millis, wanted)
+        return Effect.void
+      }
+      intervals.delete(millis)
+      if (millis === smallest) {
+        smallest = Math.min(...intervals.keys())
+        wake()
+      }
+      return update()
+    },
     update
   }
 }

@@ -9,15 +9,17 @@ import * as Metric from "effect/Metric"
 import * as Scheduler from "effect/Scheduler"
 import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
 import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
-import { type MessageId, MessageRef, Run, runKey } from "../Message.ts"
+import { type MessageId, messageKey, MessageRef, Run, runKey } from "../Message.ts"
 import type { MessageStore } from "../MessageStore.ts"
 import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from "../StopRequest.ts"
 import { erasing, isUnanswered } from "./chronicle.ts"
 import type { Detection } from "./detection.ts"
 import type { Feed } from "./feed.ts"
+import { inSteps, type Step } from "./inSteps.ts"
 import type { LeaseHolder } from "./lease.ts"
 import type { OpenWatches } from "./openWatches.ts"
 import { Part } from "./part.ts"
+import type { Listed } from "./roster.ts"
 import { annotations } from "./words.ts"
 import type { Writes } from "./writes.ts"
 
@@ -39,7 +41,9 @@ export interface Watch {
   /** Wants ticks at this interval too, until told otherwise. */
   readonly want: (interval: Duration.Duration) => Effect.Effect<void>
   readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
-  /** The run is over: waits for its handlers, then writes how it ended. */
+  /** Tells the store of the run, and looks at it from now on. A step; call it uninterruptibly. */
+  readonly open: () => Effect.Effect<void>
+  /** The run is over: waits for its handlers, then writes how it ended. Nothing if it is not open. */
   readonly close: (outcome: RunOutcome) => Effect.Effect<void>
 }
 
@@ -53,27 +57,26 @@ export interface WatchContext {
   /** How many watches of this repo have the run, by its key: the last to close says how it ended. */
   readonly live: Map<string, number>
   readonly pollTimeout: Duration.Duration
+  /** Runs that open are cancelled. */
+  readonly isDraining: () => boolean
 }
 
-interface WatchOptions {
+export interface WatchOptions {
   readonly run: Run
   readonly pollInterval: Duration.Duration
   readonly detection: Detection
+  /** The run's own, so that its log lines and spans are found with the program's. */
+  readonly context: Context.Context<never>
 }
 
-/** Opens a run: tells the store, and looks at it from now on. */
-export const openWatch = (shared: WatchContext, options: WatchOptions): Effect.Effect<Watch> =>
-  Effect.contextWith((context: Context.Context<never>) => {
-    const watch = new RunWatch(shared, options, context)
-    return Effect.uninterruptible(Effect.as(watch.open, watch))
-  })
-
 // A class, because there is one for each run, as of `Detection`.
-class RunWatch implements Watch {
+export class RunWatch implements Watch, Listed<RunWatch> {
+  previous: RunWatch | undefined = undefined
+  next: RunWatch | undefined = undefined
+  isListed = false
   private readonly shared: WatchContext
   private readonly detection: Detection
   private readonly pollInterval: Duration.Duration
-  // The run's own, so that its log lines and spans are found with the program's.
   private readonly context: Context.Context<never>
   /** The segment written now. */
   private current: Run
@@ -81,12 +84,34 @@ class RunWatch implements Watch {
   /** The segment whose stop was found in the store, until the store has been told so. */
   private unobserved: Part | undefined
   private closed = false
+  private outcome: RunOutcome = "completed"
 
-  constructor(
-    shared: WatchContext,
-    { detection, pollInterval, run }: WatchOptions,
-    context: Context.Context<never>
-  ) {
+  private static readonly opening: ReadonlyArray<Step<RunWatch>> = [
+    ({ shared }) => shared.lease?.hold() ?? Effect.void,
+    ({ pollInterval, shared }) => shared.feed.want(pollInterval),
+    (watch) => watch.begin(watch.current),
+    (watch) => (watch.shared.isDraining() ? watch.cancel("shutdown") : Effect.void)
+  ]
+
+  private static readonly stopping: ReadonlyArray<Step<RunWatch>> = [
+    ({ detection }) => detection.startHandlers(detection.eventUnsafe()?.detectedBy === "check"),
+    ({ parts, shared }) => shared.feed.remove(parts),
+    ({ pollInterval, shared }) => shared.feed.unwant(pollInterval),
+    (watch) => watch.tellObserved(),
+    (watch) => watch.announce()
+  ]
+
+  private static readonly ending: ReadonlyArray<Step<RunWatch>> = [
+    ({ parts, shared }) => shared.feed.remove(parts),
+    ({ detection, pollInterval, shared }) =>
+      detection.isCancelledUnsafe() ? Effect.void : shared.feed.unwant(pollInterval),
+    ({ detection }) => detection.close(),
+    (watch) => watch.tellObserved(),
+    (watch) => watch.writeOutcome(),
+    (watch) => watch.leave()
+  ]
+
+  constructor(shared: WatchContext, { context, detection, pollInterval, run }: WatchOptions) {
     this.shared = shared
     this.detection = detection
     this.pollInterval = pollInterval
@@ -94,14 +119,10 @@ class RunWatch implements Watch {
     this.current = run
   }
 
-  get open(): Effect.Effect<void> {
-    const { feed, lease, open } = this.shared
-    return Effect.suspend(() => {
-      runsWatched.modifyUnsafe(1, this.context)
-      open.add(this)
-      const begun = Effect.flatMap(feed.want(this.pollInterval), () => this.begin(this.current))
-      return lease === undefined ? begun : Effect.andThen(lease.hold, begun)
-    })
+  open(): Effect.Effect<void> {
+    runsWatched.modifyUnsafe(1, this.context)
+    this.shared.open.add(this)
+    return inSteps(this, RunWatch.opening)
   }
 
   get run(): Effect.Effect<Run> {
@@ -146,15 +167,17 @@ class RunWatch implements Watch {
   }
 
   want(interval: Duration.Duration): Effect.Effect<void> {
-    return this.shared.feed.want(interval)
+    return Effect.suspend(() => this.shared.feed.want(interval))
   }
 
   unwant(interval: Duration.Duration): Effect.Effect<void> {
-    return this.shared.feed.unwant(interval)
+    return Effect.suspend(() => this.shared.feed.unwant(interval))
   }
 
   close(outcome: RunOutcome): Effect.Effect<void> {
-    return Effect.uninterruptible(this.closing(outcome))
+    return Effect.uninterruptible(
+      Effect.suspend(() => (this.isListed ? this.closing(outcome) : Effect.void))
+    )
   }
 
   detect(run: Run, request: StopRequest | StopReason, by: DetectedBy): Effect.Effect<void> {
@@ -178,7 +201,7 @@ class RunWatch implements Watch {
     // Before the step: interrupted work ends, and its run closes, within it.
     if (by !== "local") this.unobserved = this.partOf(runKey(run))
     this.detection.stepUnsafe(event)
-    return Effect.uninterruptible(this.afterStep(event))
+    return Effect.uninterruptible(Effect.suspend(() => inSteps(this, RunWatch.stopping)))
   }
 
   started(part: Part, record: RunRecord): Effect.Effect<void> {
@@ -197,17 +220,21 @@ class RunWatch implements Watch {
 
   private begin(run: Run): Effect.Effect<void> {
     if (this.closed) return Effect.void
-    const { feed, live, store, writes } = this.shared
+    const { feed, live, store } = this.shared
     const key = runKey(run)
-    const part = new Part(this, run, key)
+    const part = new Part(this, run, key, store.supports.runs ? key : messageKey(run.ref))
     this.parts = [...this.parts, part]
     live.set(key, (live.get(key) ?? 0) + 1)
-    return Effect.flatMap(feed.add(part), () => {
-      // Closed or cancelled meanwhile by another fiber: nothing would remove it again.
-      if (this.closed || this.detection.isCancelledUnsafe()) return feed.remove([part])
-      // For a store that knows runs the answer to the start is the first look.
-      return store.supports.runs ? writes.start(part) : feed.firstLook(part)
-    })
+    const added = feed.add(part)
+    return added === Effect.void ? this.tell(part) : Effect.flatMap(added, () => this.tell(part))
+  }
+
+  private tell(part: Part): Effect.Effect<void> {
+    const { feed, store, writes } = this.shared
+    // Closed or cancelled meanwhile by another fiber: nothing would remove it again.
+    if (this.closed || this.detection.isCancelledUnsafe()) return feed.remove([part])
+    // For a store that knows runs the answer to the start is the first look.
+    return store.supports.runs ? writes.start(part) : feed.firstLook(part)
   }
 
   // `runSync` cannot wait: it is told what the store knows.
@@ -236,40 +263,23 @@ class RunWatch implements Watch {
     })
   }
 
-  private afterStep(event: CancellationEvent): Effect.Effect<void> {
-    const { feed } = this.shared
-    return this.detection
-      .startHandlers(event.detectedBy === "check")
-      .pipe(
-        Effect.andThen(Effect.suspend(() => feed.remove(this.parts))),
-        Effect.andThen(feed.unwant(this.pollInterval)),
-        Effect.andThen(this.tellObserved),
-        Effect.andThen(Effect.suspend(() => this.announce(event)))
-      )
+  private closing(outcome: RunOutcome): Effect.Effect<void> {
+    this.closed = true
+    this.outcome = outcome
+    return inSteps(this, RunWatch.ending)
   }
 
-  private closing(outcome: RunOutcome): Effect.Effect<void> {
-    const { feed, lease, open, store, writes } = this.shared
-    const end = Effect.suspend(() => {
-      runsWatched.modifyUnsafe(-1, this.context)
-      open.remove(this)
-      return Effect.void
-    })
-    return Effect.suspend(() => {
-      this.closed = true
-      return feed.remove(this.parts)
-    }).pipe(
-      Effect.flatMap(() =>
-        this.detection.isCancelledUnsafe() ? Effect.void : feed.unwant(this.pollInterval)
-      ),
-      Effect.flatMap(() => this.detection.close),
-      Effect.flatMap(() => this.tellObserved),
-      Effect.flatMap(() => {
-        const over = this.parts.filter(({ key }) => this.isLastOf(key))
-        return store.supports.runs ? writes.ended(over, outcome) : Effect.void
-      }),
-      Effect.flatMap(() => (lease === undefined ? end : Effect.andThen(lease.release, end)))
-    )
+  private writeOutcome(): Effect.Effect<void> {
+    const { store, writes } = this.shared
+    const over = this.parts.filter(({ key }) => this.isLastOf(key))
+    return store.supports.runs ? writes.ended(over, this.outcome) : Effect.void
+  }
+
+  private leave(): Effect.Effect<void> {
+    this.shared.lease?.release()
+    runsWatched.modifyUnsafe(-1, this.context)
+    this.shared.open.remove(this)
+    return Effect.void
   }
 
   /** Whether no other watch has the run. */
@@ -281,18 +291,18 @@ class RunWatch implements Watch {
     return others === 0
   }
 
-  private get tellObserved(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const part = this.unobserved
-      this.unobserved = undefined
-      if (part === undefined || !this.shared.store.supports.runs) return Effect.void
-      // A stop was found for it, so the store knows it, whether or not its start has arrived.
-      if (part.start === "waiting") part.start = "known"
-      return this.shared.writes.observed(part)
-    })
+  private tellObserved(): Effect.Effect<void> {
+    const part = this.unobserved
+    this.unobserved = undefined
+    if (part === undefined || !this.shared.store.supports.runs) return Effect.void
+    // A stop was found for it, so the store knows it, whether or not its start has arrived.
+    if (part.start === "waiting") part.start = "known"
+    return this.shared.writes.observed(part)
   }
 
-  private announce(event: CancellationEvent): Effect.Effect<void> {
+  private announce(): Effect.Effect<void> {
+    const event = this.detection.eventUnsafe()
+    if (event === undefined) return Effect.void
     const attributes = {
       ...annotations(event.run),
       "effect_cancellation.reason": event.request.reason,

@@ -24,13 +24,16 @@ import { type Chronicle, isErased, isTold } from "./chronicle.ts"
 import { makeChunks } from "./chunks.ts"
 import { makeLane } from "./lane.ts"
 import { givenUp, waitingFor } from "./lastWrites.ts"
+import { makePatience } from "./patience.ts"
+import { type Listed, makeRoster } from "./roster.ts"
 import { annotations } from "./words.ts"
 
 export interface Writes {
+  /** Queues the start of a run; a step. */
   readonly start: (chronicle: Chronicle) => Effect.Effect<void>
   /** Waits until an attempt to start each has succeeded or failed; what has failed is tried again now. */
   readonly answered: (chronicles: ReadonlyArray<Chronicle>) => Effect.Effect<void>
-  /** Queues the news that a stop was observed. */
+  /** Queues the news that a stop was observed; a step. */
   readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
   /** Queues an outcome for each, and waits for the first attempt to write them, not for success. */
   readonly ended: (chronicles: ReadonlyArray<Chronicle>, outcome: RunOutcome) => Effect.Effect<void>
@@ -43,7 +46,7 @@ export interface Writes {
   readonly flush: (limit: Duration.Duration) => Effect.Effect<void>
 }
 
-interface Change {
+interface Change extends Listed<Change> {
   readonly chronicle: Chronicle
   readonly to: RunChange["to"]
   readonly giveUpAt: number
@@ -176,12 +179,12 @@ export const makeWrites = (options: {
     if (cause !== undefined) yield* Effect.logDebug("Why last writes were given up", cause)
   })
 
-  const pending = new Set<Change>()
+  const pending = makeRoster<Change>()
   let closing: { readonly limit: Duration.Duration; isSaid: boolean } | undefined
 
   // Whoever sees a process hang at its end must be able to read why.
   const sayWaiting = Effect.suspend(() => {
-    const changes = Array.from(pending)
+    const changes = pending.all()
     const cause = lastFailure(changes)
     if (closing === undefined || closing.isSaid || cause === undefined) return Effect.void
     closing.isSaid = true
@@ -193,13 +196,13 @@ export const makeWrites = (options: {
     scope,
     context,
     process: Effect.fnUntraced(function* (items) {
-      const live = items.filter((change) => pending.has(change))
+      const live = items.filter(({ isListed }) => isListed)
       for (const { chronicle } of live) {
         if (chronicle.sending !== undefined) yield* Deferred.await(chronicle.sending)
       }
       const unknown = live.filter(({ chronicle }) => !isTold(chronicle))
       for (const change of unknown) {
-        pending.delete(change)
+        pending.remove(change)
         Deferred.doneUnsafe(change.attempted, Effect.void)
       }
       const ready = live.filter(({ chronicle }) => chronicle.start !== "sent" && isTold(chronicle))
@@ -219,33 +222,44 @@ export const makeWrites = (options: {
         }
         failures = 0
         advanceChunks.succeeded()
-        for (const change of chunk) pending.delete(change)
+        for (const change of chunk) pending.remove(change)
       }
       for (const change of again) Deferred.doneUnsafe(change.attempted, Effect.void)
       const now = yield* Clock.currentTimeMillis
       const late = again.filter(
-        (change) => (change.giveUpAt <= now || isErased(change.chronicle)) && pending.delete(change)
+        (change) => (change.giveUpAt <= now || isErased(change.chronicle)) && pending.remove(change)
       )
       yield* giveUp(late, "the store has not answered")
       if (again.length > late.length) yield* sayWaiting
-      return again.filter((change) => pending.has(change))
+      return again.filter(({ isListed }) => isListed)
     })
   })
 
-  const advance = Effect.fnUntraced(function* (chronicle: Chronicle, to: RunChange["to"]) {
-    const giveUpAt = (yield* Clock.currentTimeMillis) + finalWriteMillis
+  const advance = (change: Change): Effect.Effect<void> => {
+    const { attempted, chronicle, giveUpAt, to } = change
     if (to !== "observed") chronicle.giveUpAt = giveUpAt
-    const change: Change = { chronicle, to, giveUpAt, attempted: Deferred.makeUnsafe() }
     // After a drain, or behind the end of its layer, the repo writes nothing more: say so of a run
     // that the store knows.
     if (scope.state._tag === "Closed") {
-      Deferred.doneUnsafe(change.attempted, Effect.void)
-      if (isTold(chronicle)) yield* giveUp([change], "the repo closed before the run did")
-      return change
+      Deferred.doneUnsafe(attempted, Effect.void)
+      return isTold(chronicle)
+        ? giveUp([change], "the repo closed before the run did")
+        : Effect.void
     }
     pending.add(change)
-    yield* advances.offer(change)
-    return change
+    return advances.offer(change)
+  }
+
+  const patience = makePatience({ scope, context, limit: options.pollTimeout })
+
+  const changeOf = (chronicle: Chronicle, to: RunChange["to"], now: number): Change => ({
+    chronicle,
+    to,
+    giveUpAt: now + finalWriteMillis,
+    attempted: Deferred.makeUnsafe(),
+    previous: undefined,
+    next: undefined,
+    isListed: false
   })
 
   return {
@@ -260,29 +274,35 @@ export const makeWrites = (options: {
           Effect.forEach(answers, Deferred.await, { discard: true })
         )
       }),
-    observed: (chronicle) => Effect.asVoid(advance(chronicle, "observed")),
+    observed: (chronicle) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        advance(changeOf(chronicle, "observed", now))
+      ),
     ended: (chronicles, outcome) =>
-      Effect.flatMap(
-        Effect.forEach(chronicles, (chronicle) => advance(chronicle, outcome)),
-        (changes) =>
-          Effect.asVoid(
-            // An earlier write may hang before it, and must not add up.
-            Effect.timeoutOption(
-              Effect.forEach(changes, (change) => Deferred.await(change.attempted), {
-                discard: true
-              }),
-              options.pollTimeout
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const changes = chronicles.map((chronicle) => changeOf(chronicle, outcome, now))
+        return Effect.andThen(
+          Effect.forEach(changes, advance, { discard: true }),
+          // An earlier write may hang before these, and must not add up.
+          Effect.suspend(() =>
+            patience.await(
+              changes.map(({ attempted }) => attempted),
+              now
             )
           )
-      ),
+        )
+      }),
     unwritten: (matches) =>
-      Array.from(pending, ({ chronicle }) => chronicle).filter(({ run }) => matches(run)),
+      pending
+        .all()
+        .map(({ chronicle }) => chronicle)
+        .filter(({ run }) => matches(run)),
     flush: Effect.fnUntraced(function* (limit) {
       closing ??= { limit, isSaid: false }
       yield* sayWaiting
       if (Option.isSome(yield* Effect.timeoutOption(advances.idle, limit))) return
-      const left = Array.from(pending)
-      pending.clear()
+      const left = pending.all()
+      for (const change of left) pending.remove(change)
       yield* giveUp(left, "the store has not answered")
     })
   }
