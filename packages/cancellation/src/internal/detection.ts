@@ -227,13 +227,19 @@ export class Detection {
     // begins with them, however short it is.
     return Effect.forEach(left, (handler) => Deferred.await(handler.begun), { discard: true }).pipe(
       Effect.andThen(Effect.yieldNow),
-      Effect.andThen(
-        Effect.timeoutOption(
-          Effect.forEach(left, (handler) => Deferred.await(handler.done), { discard: true }),
-          this.handlerTimeout
-        )
-      ),
-      Effect.asVoid
+      Effect.andThen(Effect.suspend(() => this.waitForDone(left)))
+    )
+  }
+
+  // Most are done by now, and need no timer.
+  private waitForDone(begun: ReadonlyArray<Handler>): Effect.Effect<void> {
+    const left = begun.filter((handler) => this.handlers?.has(handler))
+    if (left.length === 0) return Effect.void
+    return Effect.asVoid(
+      Effect.timeoutOption(
+        Effect.forEach(left, (handler) => Deferred.await(handler.done), { discard: true }),
+        this.handlerTimeout
+      )
     )
   }
 

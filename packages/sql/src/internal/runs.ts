@@ -95,30 +95,35 @@ export const makeRuns = (options: {
   // One that is not there may be on its way, in a transaction that nothing here waits for: then its
   // chat's starts first, and only after them the rows, as `start` does.
   const lockAll = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>) {
-    const list = listOf(runs)
-    const present = yield* runTable.inOrder(list)
-    if (present.length < runs.length) {
+    const list = runs.map((run) => [keys.run(run)])
+    const [present] = yield* runTable.count(list)
+    if (Number(present?.["count"]) < runs.length) {
       yield* dialect.lockChats(runs.map(({ ref }) => keys.target({ _tag: "Chat", ...ref })))
     }
-    return new Map((yield* runTable.locked(list)).map((row) => [row["run_key"], row["outcome"]]))
+    return byKey(yield* runTable.locked(list))
   })
 
   const advance = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
-    const outcomes = yield* lockAll(changes.map(({ run }) => run))
-    const known = changes.filter(({ run }) => outcomes.has(keys.run(run)))
+    const before = yield* lockAll(changes.map(({ run }) => run))
     // Chosen here, where the locks hold them. A statement that asks for those without an outcome leads
     // a server that has not counted the table's rows yet through all that run.
-    const open = known.filter(({ run }) => outcomes.get(keys.run(run)) === null)
+    const open = changes.filter(({ run }) => before.get(keys.run(run))?.["outcome"] === null)
     const sees = dialect.boolean(sql.literal("w.value ->> 1"))
-    if (open.length > 0) {
-      yield* dialect.planned(sql`UPDATE agent_runs SET
+    const advanced: ReadonlyArray<Row> =
+      open.length === 0
+        ? []
+        : yield* dialect.planned(sql<Row>`UPDATE agent_runs SET
           observed_at = CASE WHEN agent_runs.user_aborted_at IS NOT NULL AND ${sees}
             THEN coalesce(agent_runs.observed_at, ${dialect.now}) ELSE agent_runs.observed_at END,
           outcome = w.value ->> 2,
           ended_at = CASE WHEN w.value ->> 2 IS NULL THEN NULL ELSE ${dialect.now} END
-        FROM ${dialect.items(stepsOf(open))} WHERE ${runTable.isItem}`)
-    }
-    return yield* Effect.flatMap(runTable.inOrder(listOf(known.map(({ run }) => run))), recordsOf)
+        FROM ${dialect.items(stepsOf(open))} WHERE ${runTable.isItem} RETURNING ${runTable.columns}`)
+    const after = byKey(advanced)
+    const rows = changes.flatMap(({ run }): ReadonlyArray<Row> => {
+      const row = after.get(keys.run(run)) ?? before.get(keys.run(run))
+      return row === undefined ? [] : [row]
+    })
+    return yield* recordsOf(rows)
   })
 
   /** The leases first, as `start` does: two that take the same locks in two orders wait for ever. */
@@ -144,6 +149,9 @@ export const makeRuns = (options: {
 
   return { renewLease, start, advance, sweepLost }
 }
+
+const byKey = (rows: ReadonlyArray<Row>): ReadonlyMap<unknown, Row> =>
+  new Map(rows.map((row) => [row["run_key"], row]))
 
 const distinct = (runs: ReadonlyArray<Run>): ReadonlyArray<Run> =>
   Array.from(new Map(runs.map((run) => [runKey(run), run])).values())
