@@ -225,12 +225,13 @@ const open = (
       isAbandoned = true
     }
   }
-  const look = Effect.flatMap(watch.look, () =>
+  const answer = () =>
     detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : running
-  )
   const service = CancellationWatcher.of({
     run: watch.run,
-    check: Effect.suspend(() => (detection.isCancelledUnsafe() ? stopped : look)),
+    check: Effect.suspend(() =>
+      detection.isCancelledUnsafe() ? stopped : Effect.flatMap(watch.look(), answer)
+    ),
     isCancelled: detection.isCancelled,
     cancellation: detection.cancellation,
     events: detection.events,

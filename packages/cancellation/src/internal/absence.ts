@@ -34,6 +34,8 @@ export interface LookBegan {
   readonly answers: number
 }
 
+const isSeen = ({ seen }: Segment): boolean => seen
+
 // A row that somebody writes just now is not worth a warning.
 const writingMillis = 1000
 
@@ -53,8 +55,8 @@ export const makeAbsence = (knowsRuns: boolean): Absence => {
   })
 
   return {
-    began: (asked) => ({ seen: asked.filter(({ seen }) => seen), answers }),
-    isNone: (asked) => missing.size === 0 && (knowsRuns || asked.every(({ seen }) => seen)),
+    began: (asked) => ({ seen: asked.every(isSeen) ? asked : asked.filter(isSeen), answers }),
+    isNone: (asked) => missing.size === 0 && (knowsRuns || asked.every(isSeen)),
     apply: (asked, look, began) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         if (look.gone.length === 0 && missing.size === 0 && knowsRuns) return Effect.void

@@ -24,7 +24,7 @@ export const understoodLook = (look: StopLook): StopLook => {
   const failures = Array.from(look.failures)
   for (const { request, run } of look.requests) {
     try {
-      requests.push({ run, request: StopRequest.make({ ...request }) })
+      requests.push({ run, request: understood(request) })
     } catch (error) {
       const detail = `the stop of run ${run.runId}: ${String(error).slice(0, 200)}`
       failures.push({ run, error: new MessageStoreError({ reason: new MalformedRow({ detail }) }) })
@@ -35,6 +35,10 @@ export const understoodLook = (look: StopLook): StopLook => {
 
 export const understoodRows = (rows: ReadonlyArray<RunRecord>): ReadonlyArray<RunRecord> => {
   keys(rows)
-  for (const { request } of rows) if (request !== undefined) StopRequest.make({ ...request })
+  for (const { request } of rows) if (request !== undefined) understood(request)
   return rows
 }
+
+// One that was made by its class has been looked at.
+const understood = (request: StopRequest): StopRequest =>
+  request instanceof StopRequest ? request : StopRequest.make(request)

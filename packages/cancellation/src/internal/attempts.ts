@@ -15,6 +15,8 @@ import { type MessageStoreError, unavailable } from "../MessageStoreError.ts"
 
 const maxLeftovers = 2
 
+const immediately = { startImmediately: true }
+
 export interface Attempts {
   /**
    * Makes a call and answers how it went; never fails, and takes at most the time limit. An answer
@@ -30,14 +32,16 @@ export interface Attempts {
 export const makeAttempts = (timeout: Duration.Duration): Attempts => {
   const leftovers = new Map<string, number>()
 
-  const count = (operation: string) => leftovers.get(operation) ?? 0
+  const count = (operation: string) => (leftovers.size === 0 ? 0 : (leftovers.get(operation) ?? 0))
 
   const leave = (operation: string, fiber: Fiber.Fiber<unknown, unknown>): void => {
     fiber.interruptUnsafe()
     if (fiber.pollUnsafe() !== undefined) return
     leftovers.set(operation, count(operation) + 1)
     fiber.addObserver(() => {
-      leftovers.set(operation, count(operation) - 1)
+      const left = count(operation) - 1
+      if (left > 0) leftovers.set(operation, left)
+      else leftovers.delete(operation)
     })
   }
 
@@ -49,7 +53,7 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
             Exit.fail(unavailable(operation, new Error("earlier calls still hang")))
           )
         }
-        return Effect.flatMap(Effect.forkDetach(call, { startImmediately: true }), (fiber) => {
+        return Effect.flatMap(Effect.forkDetach(call, immediately), (fiber) => {
           const exit = fiber.pollUnsafe()
           if (exit !== undefined) return Effect.succeed(answerOf(operation, exit, understood))
           return Effect.flatMap(Effect.forkDetach(Effect.sleep(timeout)), (timer) =>

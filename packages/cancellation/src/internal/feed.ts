@@ -165,6 +165,10 @@ export const makeFeed = (options: {
     yield* absence.apply(asked, look, began)
   })
 
+  // Mostly all of them.
+  const watchedOf = (items: ReadonlyArray<Segment>): ReadonlyArray<Segment> =>
+    items.every(isWatched) ? items : items.filter(isWatched)
+
   // The answer to most looks: nobody is stopped, nobody is missing, and there was no trouble before.
   const isNoNews = (asked: ReadonlyArray<Segment>, look: StopLook): boolean =>
     look.requests.length === 0 &&
@@ -177,7 +181,7 @@ export const makeFeed = (options: {
   const lookNow = (all: ReadonlyArray<Segment>, by: DetectedBy, from = 0): Effect.Effect<void> => {
     const isOne = all.length <= chunkSize
     // An earlier chunk may have taken its time, and ended some of these.
-    const asked = (isOne ? all : all.slice(from, from + chunkSize)).filter(isWatched)
+    const asked = watchedOf(isOne ? all : all.slice(from, from + chunkSize))
     if (asked.length === 0) return isOne ? Effect.void : lookAfter(all, by, from)
     reads.updateUnsafe(1, context)
     const began = absence.began(asked)
@@ -190,7 +194,7 @@ export const makeFeed = (options: {
       if (isNoNews(asked, exit.value)) return isOne ? Effect.void : lookAfter(all, by, from)
       // What a look found is handed out whole: cut in the middle it would be lost until the next.
       return Effect.flatMap(
-        Effect.uninterruptible(apply(asked.filter(isWatched), exit.value, by, began)),
+        Effect.uninterruptible(apply(watchedOf(asked), exit.value, by, began)),
         () => lookAfter(all, by, from)
       )
     })

@@ -27,8 +27,8 @@ import type { Writes } from "./writes.ts"
 export interface Watch {
   /** The segment written now. */
   readonly run: Effect.Effect<Run>
-  /** Asks the store once, now. */
-  readonly look: Effect.Effect<void>
+  /** Asks the store once; a step. */
+  readonly look: () => Effect.Effect<void>
   /** Cancels from inside. */
   readonly cancel: (reason: StopReason) => Effect.Effect<void>
   /** Goes on to the next segment of the same turn. */
@@ -129,14 +129,12 @@ export class RunWatch implements Watch, Listed<RunWatch> {
     return Effect.sync(() => this.current)
   }
 
-  get look(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.closed) return Effect.void
-      const { feed, store } = this.shared
-      return store.supports.runs && this.parts.some(isUnanswered)
-        ? this.lookAndWait(this.parts)
-        : feed.look(this.parts, "check")
-    })
+  look(): Effect.Effect<void> {
+    if (this.closed) return Effect.void
+    const { feed, store } = this.shared
+    return store.supports.runs && this.parts.some(isUnanswered)
+      ? this.lookAndWait(this.parts)
+      : feed.look(this.parts, "check")
   }
 
   cancel(reason: StopReason): Effect.Effect<void> {
