@@ -37,8 +37,10 @@ export const makeMemoryStore = Effect.fnUntraced(function* (options?: {
   const tombstones = new Map<string, Tombstone>()
   const leases = new Map<ProcessId, number>()
 
-  const write = (record: RunRecord): RunRecord => {
-    records.set(runKey(record.run), record)
+  const write = (key: string, fields: typeof RunRecord.Type): RunRecord => {
+    // Put together here, of what was checked before.
+    const record = RunRecord.make(fields, { disableChecks: true })
+    records.set(key, record)
     return record
   }
 
@@ -63,26 +65,25 @@ export const makeMemoryStore = Effect.fnUntraced(function* (options?: {
     if (existing !== undefined) {
       return existing.outcome !== undefined || owner === undefined
         ? existing
-        : write(RunRecord.make({ ...existing, owner }))
+        : write(key, { ...existing, owner })
     }
     const message = messageKey(run.ref)
-    const before = records.get(currents.get(message) ?? "")
-    if (before !== undefined) write(RunRecord.make({ ...before, current: false }))
+    const superseded = currents.get(message) ?? ""
+    const before = records.get(superseded)
+    if (before !== undefined) write(superseded, { ...before, current: false })
     currents.set(message, key)
     const chat = chatKey(run.ref)
     const siblings = chats.get(chat)
     if (siblings === undefined) chats.set(chat, new Set([key]))
     else siblings.add(key)
     const request = takeTombstone(run, now)
-    return write(
-      RunRecord.make({
-        run,
-        ...(owner === undefined ? {} : { owner }),
-        startedAt: now,
-        current: true,
-        ...(request === undefined ? {} : { request })
-      })
-    )
+    return write(key, {
+      run,
+      ...(owner === undefined ? {} : { owner }),
+      startedAt: now,
+      current: true,
+      ...(request === undefined ? {} : { request })
+    })
   }
 
   const stop = (record: RunRecord, request: StopRequest): StopReceipt => {
@@ -93,7 +94,7 @@ export const makeMemoryStore = Effect.fnUntraced(function* (options?: {
       return StopReceipt.cases.TooLate.make({ run, endedAt, outcome })
     }
     if (!record.current) return StopReceipt.cases.Superseded.make({ run })
-    write(RunRecord.make({ ...record, request }))
+    write(runKey(run), { ...record, request })
     return StopReceipt.cases.Requested.make({ run, request })
   }
 
@@ -147,26 +148,26 @@ export const makeMemoryStore = Effect.fnUntraced(function* (options?: {
   }
 
   const advance = (run: Run, to: "observed" | (RunRecord["outcome"] & string), now: number) => {
-    const record = records.get(runKey(run))
+    const key = runKey(run)
+    const record = records.get(key)
     if (record === undefined || record.outcome !== undefined) return record
     const seen =
       record.request !== undefined && (to === "observed" || to === "stopped" || to === "abandoned")
     const observed = seen ? { observedAt: record.observedAt ?? now } : {}
     return write(
-      RunRecord.make(
-        to === "observed"
-          ? { ...record, ...observed }
-          : { ...record, ...observed, outcome: to, endedAt: now }
-      )
+      key,
+      to === "observed"
+        ? { ...record, ...observed }
+        : { ...record, ...observed, outcome: to, endedAt: now }
     )
   }
 
   const sweep = (now: number): ReadonlyArray<RunRecord> => {
     const swept: Array<RunRecord> = []
-    for (const record of records.values()) {
+    for (const [key, record] of records) {
       if (record.outcome !== undefined || record.owner === undefined) continue
       if ((leases.get(record.owner) ?? 0) > now) continue
-      swept.push(write(RunRecord.make({ ...record, outcome: "lost", endedAt: now })))
+      swept.push(write(key, { ...record, outcome: "lost", endedAt: now }))
     }
     for (const [owner, expiresAt] of leases) if (expiresAt <= now) leases.delete(owner)
     return swept
