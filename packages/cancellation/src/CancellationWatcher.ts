@@ -234,7 +234,7 @@ const open = (
     ),
     isCancelled: detection.isCancelled,
     cancellation: detection.cancellation,
-    events: detection.events,
+    events: Stream.suspend(() => detection.events),
     onCancellation: (handler) => detection.onCancellation(handler),
     abortSignal: detection.abortSignal,
     runWithCancellation: makeRunWithCancellation(cancellable),
