@@ -63,7 +63,8 @@ const commitNow = (): string | undefined => {
 export const postgresVersion = (url: string): Promise<string> =>
   PgConnection.make({ url: Redacted.make(url) }).pipe(
     Effect.flatMap((connection) => connection.query("SHOW server_version")),
-    Effect.map((rows) => JSON.stringify(rows).match(/\d[\d.]*/)?.[0] ?? "unknown"),
+    // Without what a distribution adds to it.
+    Effect.map(({ rows }) => JSON.stringify(rows).match(/\d[\d.]*/)?.[0] ?? "unknown"),
     Effect.scoped,
     Effect.runPromise
   )

@@ -6,7 +6,14 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import { CancellationWatcher, MessageRepo, MessageStore, RunQuery } from "effect-cancellation"
+import * as Tracer from "effect/Tracer"
+import {
+  CancellationWatcher,
+  type MessageRef,
+  MessageRepo,
+  MessageStore,
+  RunQuery
+} from "effect-cancellation"
 import * as Postgres from "../../sql/test/support/Postgres.ts"
 import {
   countStatements,
@@ -16,6 +23,7 @@ import {
   startAgents,
   untilRunning
 } from "../src/agents.ts"
+import { Bare, refOf, rowsOf } from "../src/watched.ts"
 
 const until = <A, E, R>(look: Effect.Effect<A, E, R>, accept: (seen: A) => boolean) =>
   Effect.repeat(look, { schedule: Schedule.spaced("10 millis"), until: accept })
@@ -145,5 +153,76 @@ describe("in memory", () => {
       assert.strictEqual(fibers, 2)
       assert.strictEqual(sleeps, 0)
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("operations of Effect's run loop", () => {
+  /** What one of many takes, whatever is done for all of them together included. */
+  const operationsOfOne = Effect.fnUntraced(function* (
+    store: Layer.Layer<MessageStore>,
+    one: (ref: MessageRef) => Effect.Effect<unknown, never, MessageRepo | MessageStore>
+  ) {
+    let count = 0
+    const tracer = Tracer.make({
+      span: (options) => new Tracer.NativeSpan(options),
+      context: (primitive, fiber) => {
+        count++
+        return primitive["~effect/Effect/evaluate"](fiber)
+      }
+    })
+    const refs = Array.from({ length: 1000 }, (_, index) => refOf(index))
+    yield* Effect.forEach(refs, one, { concurrency: 100, discard: true }).pipe(
+      Effect.provide(MessageRepo.layer().pipe(Layer.provideMerge(store))),
+      Effect.withTracer(tracer)
+    )
+    return count / refs.length
+  })
+
+  it.live("a run of one step takes a quarter more than the same in a bare layer and a race", () =>
+    Effect.gen(function* () {
+      const Lookup = MessageStore.fromLookup((asked) => Effect.sync(() => rowsOf(asked)))
+      const step = Effect.as(Effect.yieldNow, 1)
+      const bare = yield* operationsOfOne(Lookup, (ref) =>
+        Effect.provide(
+          Effect.flatMap(Bare, () => Effect.raceFirst(step, Effect.never)),
+          Bare.layer(ref)
+        )
+      )
+      const watched = yield* operationsOfOne(Lookup, (ref) =>
+        Effect.provide(
+          CancellationWatcher.runWithCancellation(step, { cancelResult: 0 }),
+          CancellationWatcher.layer({ ref })
+        )
+      )
+      assert.isAbove(bare, 30)
+      assert.isAtMost(watched / bare, 1.25)
+    })
+  )
+
+  it.live("a check takes fewer than the store's read with a time limit", () =>
+    Effect.gen(function* () {
+      const repeated = (
+        looking: (
+          watcher: CancellationWatcher["Service"],
+          read: Effect.Effect<unknown>
+        ) => Effect.Effect<unknown>
+      ) =>
+        operationsOfOne(MessageStore.layerMemory(), (ref) =>
+          Effect.gen(function* () {
+            const store = yield* MessageStore
+            const watcher = yield* CancellationWatcher
+            const run = yield* watcher.run
+            // Its start is the first look.
+            yield* Effect.sleep("10 millis")
+            const read = Effect.orDie(store.stopRequests([run]))
+            yield* Effect.repeat(looking(watcher, read), { times: 99 })
+          }).pipe(Effect.provide(CancellationWatcher.layer({ ref })))
+        )
+      const nothing = yield* repeated(() => Effect.void)
+      const limited = yield* repeated((_, read) => Effect.orDie(Effect.timeout(read, "5 seconds")))
+      const checked = yield* repeated((watcher) => watcher.check)
+      assert.isAbove(limited - nothing, 1000)
+      assert.isAtMost((checked - nothing) / (limited - nothing), 0.95)
+    })
   )
 })

@@ -229,9 +229,7 @@ const open = (
     detection.isCancelledUnsafe() ? Effect.as(detection.settled, true) : running
   const service = CancellationWatcher.of({
     run: watch.run,
-    check: Effect.suspend(() =>
-      detection.isCancelledUnsafe() ? stopped : Effect.flatMap(watch.look(), answer)
-    ),
+    check: Effect.suspend(() => (detection.isCancelledUnsafe() ? stopped : watch.look(answer))),
     isCancelled: detection.isCancelled,
     cancellation: detection.cancellation,
     events: Stream.suspend(() => detection.events),
@@ -245,12 +243,14 @@ const open = (
 
   const close = (exit: Exit.Exit<unknown, unknown>) =>
     watch.close(outcomeOf(exit, detection.eventUnsafe(), isAbandoned))
+  // In this order: a scope that is closed by now ends the run at once.
+  const toBeClosed = Scope.addFinalizerExit(Context.get(context, Scope.Scope), close)
   return Effect.uninterruptible(
-    Effect.flatMap(Scope.addFinalizerExit(Context.get(context, Scope.Scope), close), () => {
+    Effect.suspend(() => {
       const rest = watch.open()
-      return rest === Effect.void ? Effect.succeed(service) : Effect.as(rest, service)
+      return rest === Effect.void ? toBeClosed : Effect.andThen(rest, toBeClosed)
     })
-  )
+  ).pipe(Effect.as(service))
 }
 
 const runOf = ({ ref, runId }: CancellationWatcherOptions): Run =>

@@ -2,24 +2,24 @@
  * The one feed of a process: looks at the store for all watched runs together, at every tick, after
  * a hint and at the start of runs, and hands what it finds to the runs meant.
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { constant } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import type { DetectedBy } from "../CancellationEvent.ts"
-import { reads, requestToDetection } from "../CancellationMetrics.ts"
+import { reads } from "../CancellationMetrics.ts"
 import { messageKey, type Run, runKey } from "../Message.ts"
-import type { MessageStore, StopLook } from "../MessageStore.ts"
+import type { MessageStore } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { StopReason, StopRequest } from "../StopRequest.ts"
-import { type LookBegan, makeAbsence } from "./absence.ts"
+import { makeAbsence } from "./absence.ts"
 import { understoodLook } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
 import { inSteps } from "./inSteps.ts"
+import { makeFindings } from "./findings.ts"
 import { makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
 import { makePolling, type Polling } from "./polling.ts"
@@ -53,8 +53,12 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
   readonly add: (segment: Segment) => Effect.Effect<void>
   /** Looks at these no more. */
   readonly remove: (segments: ReadonlyArray<Segment>) => Effect.Effect<void>
-  /** Looks at these without waiting for company. */
-  readonly look: (segments: ReadonlyArray<Segment>, by: DetectedBy) => Effect.Effect<void>
+  /** Looks at these without waiting for company, and goes on with what follows. */
+  readonly look: <A>(
+    segments: ReadonlyArray<Segment>,
+    by: DetectedBy,
+    then: () => Effect.Effect<A>
+  ) => Effect.Effect<A>
   /** Looks at these with whatever else begins now. */
   readonly firstLook: (segment: Segment) => Effect.Effect<void>
   /**
@@ -100,111 +104,56 @@ export const makeFeed = (options: {
   })
 
   const watchedUnder = segments.under
+  const findings = makeFindings({ store, context, outage, absence, watchedUnder })
   const hintedBy = (run: Run): ReadonlyArray<Segment> =>
     hintable === undefined ? watchedUnder(runKey(run)) : hintable.under(messageKey(run.ref))
   const isWatched = (segment: Segment): boolean => segment.isWatched
-
-  // All are interrupted before anything else is done for one of them.
-  const stop = Effect.fnUntraced(function* (
-    { now, requests }: StopLook,
-    asked: ReadonlySet<string>,
-    by: DetectedBy
-  ) {
-    if (requests.length === 0) return
-    const detectedAt = yield* Clock.currentTimeMillis
-    const rest: Array<Effect.Effect<void>> = []
-    for (const { request, run } of requests) {
-      const key = runKey(run)
-      const watched = asked.has(key) ? watchedUnder(key) : []
-      if (watched.length === 0) continue
-      for (const segment of watched) rest.push(segment.stepUnsafe(request, by, detectedAt))
-      // Both times are the store's, so that no duration is taken across two clocks.
-      requestToDetection.updateUnsafe(Math.max(0, now - request.userAbortedAt), context)
-    }
-    yield* Effect.forEach(rest, (effect) => effect, { discard: true })
-  })
-
-  const apply = Effect.fnUntraced(function* (
-    asked: ReadonlyArray<Segment>,
-    look: StopLook,
-    by: DetectedBy,
-    began: LookBegan
-  ) {
-    const isNews = look.requests.length > 0 || look.failures.length > 0
-    const keys = new Set(isNews ? asked.map((segment) => segment.key) : [])
-    // Stops first: nothing else that a look brings is in a hurry.
-    yield* stop(look, keys, by)
-    for (const run of look.lost) {
-      for (const segment of watchedUnder(runKey(run))) {
-        if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")
-      }
-    }
-    const failed = new Set<Segment>()
-    const unreached: Array<Segment> = []
-    let cause: Cause.Cause<MessageStoreError> | undefined
-    for (const { error, run } of look.failures) {
-      for (const segment of keys.has(runKey(run)) ? watchedUnder(runKey(run)) : []) {
-        failed.add(segment)
-        if (error.reason._tag !== "StoreUnavailable") {
-          yield* outage.malformed(segment, error)
-          continue
-        }
-        // A store of many parts, of which some did not answer.
-        unreached.push(segment)
-        cause ??= Cause.fail(error)
-      }
-    }
-    if (cause !== undefined) yield* outage.failed(unreached, cause, true)
-    if (!outage.isOver()) {
-      // A look that finds no row of a run whose start has not arrived says nothing of its stops.
-      const gone = new Set(store.supports.runs ? look.gone.map(runKey) : [])
-      yield* outage.reached(
-        asked.filter((one) => !failed.has(one) && (one.seen || !gone.has(one.key)))
-      )
-    }
-    yield* absence.apply(asked, look, began)
-  })
 
   // Mostly all of them.
   const watchedOf = (items: ReadonlyArray<Segment>): ReadonlyArray<Segment> =>
     items.every(isWatched) ? items : items.filter(isWatched)
 
-  // The answer to most looks: nobody is stopped, nobody is missing, and there was no trouble before.
-  const isNoNews = (asked: ReadonlyArray<Segment>, look: StopLook): boolean =>
-    look.requests.length === 0 &&
-    look.gone.length === 0 &&
-    look.lost.length === 0 &&
-    look.failures.length === 0 &&
-    outage.isOver() &&
-    absence.isNone(asked)
-
-  const lookNow = (all: ReadonlyArray<Segment>, by: DetectedBy, from = 0): Effect.Effect<void> => {
+  // What follows is no effect of its own: a check is looked at and answered very often.
+  const lookNow = <A>(
+    all: ReadonlyArray<Segment>,
+    by: DetectedBy,
+    then: () => Effect.Effect<A>,
+    from = 0
+  ): Effect.Effect<A> => {
     const isOne = all.length <= chunkSize
     // An earlier chunk may have taken its time, and ended some of these.
     const asked = watchedOf(isOne ? all : all.slice(from, from + chunkSize))
-    if (asked.length === 0) return isOne ? Effect.void : lookAfter(all, by, from)
+    if (asked.length === 0) return lookAfter(all, by, then, from)
     reads.updateUnsafe(1, context)
     const began = absence.began(asked)
     const read = store.stopRequests(asked.map(({ run }) => run))
     return Effect.flatMap(attempts.make("stopRequests", read, understoodLook), (exit) => {
       // The rest is not tried, so none of it was reached.
       if (Exit.isFailure(exit)) {
-        return Effect.uninterruptible(outage.failed(all.slice(from), exit.cause))
+        return Effect.flatMap(
+          Effect.uninterruptible(outage.failed(all.slice(from), exit.cause)),
+          then
+        )
       }
-      if (isNoNews(asked, exit.value)) return isOne ? Effect.void : lookAfter(all, by, from)
+      if (findings.isNone(asked, exit.value)) return lookAfter(all, by, then, from)
       // What a look found is handed out whole: cut in the middle it would be lost until the next.
       return Effect.flatMap(
-        Effect.uninterruptible(apply(watchedOf(asked), exit.value, by, began)),
-        () => lookAfter(all, by, from)
+        Effect.uninterruptible(findings.apply(watchedOf(asked), exit.value, by, began)),
+        () => lookAfter(all, by, then, from)
       )
     })
   }
 
-  const lookAfter = (all: ReadonlyArray<Segment>, by: DetectedBy, from: number) =>
-    from + chunkSize < all.length ? lookNow(all, by, from + chunkSize) : Effect.void
+  const lookAfter = <A>(
+    all: ReadonlyArray<Segment>,
+    by: DetectedBy,
+    then: () => Effect.Effect<A>,
+    from: number
+  ): Effect.Effect<A> =>
+    from + chunkSize < all.length ? lookNow(all, by, then, from + chunkSize) : then()
 
   const lookAt = (all: ReadonlyArray<Segment>, by: DetectedBy) =>
-    Effect.suspend(() => lookNow(all, by))
+    Effect.suspend(() => lookNow(all, by, constant(Effect.void)))
 
   const spanned = (runs: () => number, by: DetectedBy) =>
     Effect.withSpan(
@@ -260,7 +209,8 @@ export const makeFeed = (options: {
     Effect.forEach(rechecks, (pause) =>
       Effect.andThen(
         Effect.sleep(pause),
-        Effect.suspend(() => hinted.offer(segment))
+        // Whole: cut in the middle the lane would wait for ever for whoever woke it.
+        Effect.uninterruptible(Effect.suspend(() => hinted.offer(segment)))
       )
     ).pipe(
       Effect.updateContext((_: Context.Context<never>) => context),

@@ -5,6 +5,7 @@ import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { constant } from "effect/Function"
 import * as Metric from "effect/Metric"
 import * as Scheduler from "effect/Scheduler"
 import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
@@ -27,8 +28,8 @@ import type { Writes } from "./writes.ts"
 export interface Watch {
   /** The segment written now. */
   readonly run: Effect.Effect<Run>
-  /** Asks the store once; a step. */
-  readonly look: () => Effect.Effect<void>
+  /** Asks the store once, and goes on with what follows; a step. */
+  readonly look: <A>(then: () => Effect.Effect<A>) => Effect.Effect<A>
   /** Cancels from inside. */
   readonly cancel: (reason: StopReason) => Effect.Effect<void>
   /** Goes on to the next segment of the same turn. */
@@ -43,7 +44,7 @@ export interface Watch {
   readonly unwant: (interval: Duration.Duration) => Effect.Effect<void>
   /** Tells the store of the run, and looks at it from now on. A step; call it uninterruptibly. */
   readonly open: () => Effect.Effect<void>
-  /** The run is over: waits for its handlers, then writes how it ended. Nothing if it is not open. */
+  /** The run is over: waits for its handlers, then writes how it ended. */
   readonly close: (outcome: RunOutcome) => Effect.Effect<void>
 }
 
@@ -129,12 +130,12 @@ export class RunWatch implements Watch, Listed<RunWatch> {
     return Effect.sync(() => this.current)
   }
 
-  look(): Effect.Effect<void> {
-    if (this.closed) return Effect.void
+  look<A>(then: () => Effect.Effect<A>): Effect.Effect<A> {
+    if (this.closed) return then()
     const { feed, store } = this.shared
     return store.supports.runs && this.parts.some(isUnanswered)
-      ? this.lookAndWait(this.parts)
-      : feed.look(this.parts, "check")
+      ? Effect.flatMap(this.lookAndWait(this.parts), then)
+      : feed.look(this.parts, "check", then)
   }
 
   cancel(reason: StopReason): Effect.Effect<void> {
@@ -173,9 +174,7 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   }
 
   close(outcome: RunOutcome): Effect.Effect<void> {
-    return Effect.uninterruptible(
-      Effect.suspend(() => (this.isListed ? this.closing(outcome) : Effect.void))
-    )
+    return Effect.uninterruptible(Effect.suspend(() => this.closing(outcome)))
   }
 
   detect(run: Run, request: StopRequest | StopReason, by: DetectedBy): Effect.Effect<void> {
@@ -239,7 +238,8 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   private lookAndWait(all: ReadonlyArray<Part>): Effect.Effect<void> {
     const { feed, pollTimeout, writes } = this.shared
     return Effect.flatMap(Scheduler.Scheduler, ({ executionMode }) => {
-      if (executionMode === "sync") return feed.look(all, "check")
+      const look = (some: ReadonlyArray<Part>) => feed.look(some, "check", constant(Effect.void))
+      if (executionMode === "sync") return look(all)
       // A stop that came first waits for the start, and is in its answer. What was sent before may
       // have been answered before a stop; what is sent from now on is a look in itself.
       const unanswered = all.filter(isUnanswered)
@@ -247,13 +247,10 @@ export class RunWatch implements Watch, Listed<RunWatch> {
       const answers = Effect.flatMap(writes.answered(unanswered), () =>
         this.closed || this.detection.isCancelledUnsafe()
           ? Effect.void
-          : feed.look(
-              unanswered.filter((part) => part.failure !== undefined || !unsent.includes(part)),
-              "check"
-            )
+          : look(unanswered.filter((part) => part.failure !== undefined || !unsent.includes(part)))
       ).pipe(Effect.timeoutOption(pollTimeout))
       const known = all.filter((part) => !unanswered.includes(part))
-      return Effect.all([feed.look(known, "check"), answers], { concurrency: 2 }).pipe(
+      return Effect.all([look(known), answers], { concurrency: 2 }).pipe(
         // A stop that is found in another way meanwhile ends the waiting.
         Effect.raceFirst(this.detection.cancellation),
         Effect.asVoid
