@@ -37,6 +37,10 @@ export interface PartOptions {
   readonly databaseUrl: string | undefined
 }
 
+/** How many rounds of what takes long: all seven if the part was asked for by name. */
+export const roundsOfLong = ({ named, quick }: PartOptions, otherwise: number): number =>
+  quick ? 1 : named ? 7 : otherwise
+
 export interface Part {
   /** As it is named on the command line. */
   readonly name: string

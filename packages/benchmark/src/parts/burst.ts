@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { CancellationWatcher, type MessageRef } from "effect-cancellation"
 import { forkAll, messagesOf, now, repoOn, runInProcess, untilRunning } from "../agents.ts"
-import type { Part } from "../Part.ts"
+import { type Part, roundsOfLong } from "../Part.ts"
 import { type Request, startRequester, stopOf } from "../requester.ts"
 import { percentile } from "../statistics.ts"
 
@@ -18,14 +18,15 @@ export const burst: Part = {
   name: "burst",
   about: "10,000 runs stopped by another process as fast as it can, PostgreSQL with push",
   needsDatabase: true,
-  run: ({ databaseUrl = "", quick }) =>
+  run: (options) =>
     Effect.gen(function* () {
+      const { databaseUrl = "", quick } = options
       yield* prepare(databaseUrl)
       const order = yield* startRequester(databaseUrl)
       const rounds: Record<Way, Array<Round>> = { chat: [], message: [] }
       const size = quick ? 1000 : 10_000
       // Ten thousand commits take a while, and are ten thousand figures.
-      const times = { chat: quick ? 1 : 3, message: 1 }
+      const times = { chat: roundsOfLong(options, 3), message: roundsOfLong(options, 1) }
       for (const way of ways) {
         for (let round = 0; round < times[way]; round++) {
           rounds[way].push(yield* once(databaseUrl, order, way, `${way}${round}`, size))

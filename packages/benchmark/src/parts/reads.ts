@@ -14,15 +14,17 @@ import {
   storesOn
 } from "../agents.ts"
 import { watchByHand } from "../handWritten.ts"
-import type { Bar, Figure, Part } from "../Part.ts"
+import { type Bar, type Figure, type Part, roundsOfLong } from "../Part.ts"
 import { median } from "../statistics.ts"
 
 export const reads: Part = {
   name: "reads",
   about: "statements a tick, by the number of watched runs; interval 2 s, PostgreSQL",
   needsDatabase: true,
-  run: ({ databaseUrl = "", quick }) =>
+  run: (options) =>
     Effect.gen(function* () {
+      const { databaseUrl = "", quick } = options
+      const long = roundsOfLong(options, 2)
       const stores = yield* Layer.build(storesOn(databaseUrl, { notify: false }))
       const sql = yield* Effect.provide(SqlClient.SqlClient, stores)
       yield* sql`CREATE TABLE by_hand (id text PRIMARY KEY, user_aborted_at timestamptz)`
@@ -36,15 +38,15 @@ export const reads: Part = {
           }),
           Effect.forEach(
             sizes.filter((size) => size <= 1000),
-            (size) => handWritten(databaseUrl, size, quick ? 1 : 4),
+            (size) => handWritten(databaseUrl, size, roundsOfLong(options, 4)),
             { concurrency: "unbounded" }
           )
         ],
         { concurrency: 2 }
       )
-      const many = quick ? [] : [yield* handWritten(databaseUrl, 10_000, 2)]
+      const many = quick ? [] : [yield* handWritten(databaseUrl, 10_000, long)]
       // Last, because to start so many takes the process as a whole.
-      const ours = quick ? most : [...most, yield* library(databaseUrl, 100_000, 2)]
+      const ours = quick ? most : [...most, yield* library(databaseUrl, 100_000, long)]
       const watched = [...sizes, 100_000]
       return {
         figures: [...ours, ...few, ...many],

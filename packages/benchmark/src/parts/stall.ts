@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { messagesOf, repoOn, runInProcess, startKnown, storesOn } from "../agents.ts"
 import { watchTimers, watchTurns } from "../eventLoop.ts"
-import type { Bar, Figure, Part } from "../Part.ts"
+import { type Bar, type Figure, type Part, roundsOfLong } from "../Part.ts"
 import { startRequester, stopOf } from "../requester.ts"
 import { median } from "../statistics.ts"
 
@@ -15,18 +15,26 @@ export const stall: Part = {
   name: "stall",
   about: "the event loop while runs are watched (2 s and push) and 100 stops a second arrive",
   needsDatabase: true,
-  run: ({ databaseUrl = "", quick }) =>
+  run: (options) =>
     Effect.gen(function* () {
+      const { databaseUrl = "", quick } = options
       yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
       const held = yield* watching({
         url: databaseUrl,
         size: quick ? 1000 : 10_000,
         rounds: quick ? 1 : 7,
-        turns: quick ? 1 : 2
+        turns: roundsOfLong(options, 2)
       })
       const more = quick
         ? []
-        : [yield* watching({ url: databaseUrl, size: 100_000, rounds: 2, turns: 1 })]
+        : [
+            yield* watching({
+              url: databaseUrl,
+              size: 100_000,
+              rounds: roundsOfLong(options, 2),
+              turns: 1
+            })
+          ]
       return {
         figures: [held, ...more].flatMap(figuresOf),
         bars: barsOf(held),

@@ -16,18 +16,19 @@ import {
   untilRunning
 } from "../agents.ts"
 import { watchByHand } from "../handWritten.ts"
-import type { Part } from "../Part.ts"
+import { type Part, roundsOfLong } from "../Part.ts"
 
 export const start: Part = {
   name: "start",
   about: "10,000 runs started at once, PostgreSQL: statements until all have been looked at",
   needsDatabase: true,
-  run: ({ databaseUrl = "", quick }) =>
+  run: (options) =>
     Effect.gen(function* () {
+      const { databaseUrl = "", quick } = options
       yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
       const size = quick ? 1000 : 10_000
       const rounds = yield* Effect.forEach(
-        Array.from({ length: quick ? 2 : 3 }, (_, round) => `start${round}`),
+        Array.from({ length: roundsOfLong(options, 3) }, (_, round) => `start${round}`),
         (group) => startAll(databaseUrl, group, size)
       )
       const byHand = quick ? [] : [yield* startAllByHand(databaseUrl, size)]
