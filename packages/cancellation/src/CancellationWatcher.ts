@@ -157,12 +157,14 @@ export class CancellationWatcher extends Context.Service<
     this.use((watcher) => watcher.retarget(messageId))
   /** Runs work that a stop interrupts. */
   static readonly runWithCancellation: RunWithCancellation<CancellationWatcher> = bothStyles(
-    (effect, options) => this.use((watcher) => watcher.runWithCancellation(effect, options))
+    this,
+    (service, effect, options) =>
+      service.use((watcher) => watcher.runWithCancellation(effect, options))
   )
   /** Ends a stream when the run is cancelled. */
   static readonly streamWithCancellation: StreamWithCancellation<CancellationWatcher> =
-    streamBothStyles((stream, options) =>
-      Stream.unwrap(this.useSync((watcher) => watcher.streamWithCancellation(stream, options)))
+    streamBothStyles(this, (service, stream, options) =>
+      Stream.unwrap(service.useSync((watcher) => watcher.streamWithCancellation(stream, options)))
     )
 }
 

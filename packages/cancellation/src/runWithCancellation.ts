@@ -12,7 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { constVoid, dual } from "effect/Function"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import type { CancellationEvent } from "./CancellationEvent.ts"
 import {
@@ -101,23 +101,26 @@ export interface AnyRunOptions<B, E2, R2> extends CancellationTiming {
 
 /** Binds the combinator to one watched run. */
 export const makeRunWithCancellation = (self: Cancellable): RunWithCancellation =>
-  bothStyles((effect, options) => run(self, effect, options))
+  bothStyles(self, run)
 
-// One for all: there are combinators of their own for each run.
-const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
+type Options = AnyRunOptions<never, never, never>
 
-/** Gives a two-argument form its pipeable twin. */
-export const bothStyles = <W>(
+/** Gives a two-argument form its pipeable twin: one function, and no more, for each run. */
+export const bothStyles = <S, W>(
+  self: S,
   body: <A, E, R, B, E2, R2>(
+    self: S,
     effect: Effect.Effect<A, E, R>,
     options: AnyRunOptions<B, E2, R2>
   ) => Effect.Effect<A | B | Option.Option<A>, E | E2, R | R2 | W>
-): RunWithCancellation<W> =>
-  dual(
-    isDataFirst,
-    <A, E, R>(effect: Effect.Effect<A, E, R>, options: AnyRunOptions<never, never, never> = {}) =>
-      body(effect, options)
-  )
+): RunWithCancellation<W> => {
+  const both = <A, E, R>(first: Effect.Effect<A, E, R> | Options = {}, options: Options = {}) =>
+    Effect.isEffect(first)
+      ? body(self, first, options)
+      : (effect: Effect.Effect<A, E, R>) => body(self, effect, first)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a function has no overloads of its own
+  return both as RunWithCancellation<W>
+}
 
 const run = <A, E, R, B, E2, R2>(
   self: Cancellable,

@@ -12,7 +12,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { dual } from "effect/Function"
 import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -42,23 +41,35 @@ export interface StreamWithCancellation<W = never> {
 
 /** Binds the combinator to one watched run. */
 export const makeStreamWithCancellation = (self: Cancellable): StreamWithCancellation =>
-  streamBothStyles((stream, options) =>
-    Stream.suspend(() =>
-      self.detection.isCancelledUnsafe() ? Stream.empty : cut(self, stream, options)
-    )
-  )
+  streamBothStyles(self, whileRunning)
 
-const isDataFirst = (args: IArguments): boolean => Stream.isStream(args[0])
-
-/** Gives a two-argument form its pipeable twin. */
-export const streamBothStyles = <W>(
+/** Gives a two-argument form its pipeable twin: one function, and no more, for each run. */
+export const streamBothStyles = <S, W>(
+  self: S,
   body: <A, E, R>(
+    self: S,
     stream: Stream.Stream<A, E, R>,
     options: CancellationTiming
   ) => Stream.Stream<A, E, R | W>
-): StreamWithCancellation<W> =>
-  dual(isDataFirst, <A, E, R>(stream: Stream.Stream<A, E, R>, options: CancellationTiming = {}) =>
-    body(stream, options)
+): StreamWithCancellation<W> => {
+  const both = <A, E, R>(
+    first: Stream.Stream<A, E, R> | CancellationTiming = {},
+    options: CancellationTiming = {}
+  ) =>
+    Stream.isStream(first)
+      ? body(self, first, options)
+      : (stream: Stream.Stream<A, E, R>) => body(self, stream, first)
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a function has no overloads of its own
+  return both as StreamWithCancellation<W>
+}
+
+const whileRunning = <A, E, R>(
+  self: Cancellable,
+  stream: Stream.Stream<A, E, R>,
+  options: CancellationTiming
+): Stream.Stream<A, E, R> =>
+  Stream.suspend(() =>
+    self.detection.isCancelledUnsafe() ? Stream.empty : cut(self, stream, options)
   )
 
 const cut = <A, E, R>(
