@@ -26,7 +26,7 @@ export const latency: Part = {
       const sizes = quick ? [1, 1000] : [1, 1000, 10_000]
       const stops = quick ? 8 : 45
       const all = yield* Effect.forEach(sizes, (size) =>
-        measure({ url: databaseUrl, size, rounds: 7, stops })
+        Effect.scoped(measure({ url: databaseUrl, size, rounds: 7, stops }))
       )
       return {
         figures: all.flatMap(({ figures }) => figures),
@@ -159,6 +159,11 @@ const report = (size: number, rounds: ReadonlyArray<Times>) => {
     { name: `${size} runs: ${names[kind]}, p50`, unit: "ms", rounds: of(kind, 0.5) },
     { name: `${size} runs: ${names[kind]}, p99`, unit: "ms", rounds: [p99(kind)] }
   ])
+  const times = (one: keyof Times, floor: keyof Times): Figure => ({
+    name: `${size} runs: ${names[one]}, p50, times ${names[floor]}`,
+    unit: "x",
+    rounds: ratios(of(one, 0.5), of(floor, 0.5))
+  })
   const bars: ReadonlyArray<Bar> = [
     {
       name: `${size} runs: p50, times ${names.flag}`,
@@ -173,5 +178,5 @@ const report = (size: number, rounds: ReadonlyArray<Times>) => {
       atMost: 3
     }
   ]
-  return { figures, bars }
+  return { figures: [...figures, times("hand", "flag"), times("stop", "once")], bars }
 }

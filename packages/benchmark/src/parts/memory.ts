@@ -120,6 +120,36 @@ const byHand: Contender["prepare"] = () =>
     settled: Effect.void
   }))
 
+/** The same without Effect, and so without a fiber: an `AbortController` and a poller of its own. */
+const byPromises: Contender["prepare"] = () =>
+  Effect.gen(function* () {
+    const controllers: Array<AbortController> = []
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => controllers.forEach((controller) => controller.abort()))
+    )
+    return {
+      run: () => Effect.sync(() => void controllers.push(startByPromises())),
+      settled: Effect.void
+    }
+  })
+
+const startByPromises = (): AbortController => {
+  const isStopped = async () => false
+  const controller = new AbortController()
+  const look = async () => {
+    if (await isStopped()) controller.abort()
+  }
+  const poller = setInterval(() => void look(), 3_600_000)
+  const work = new Promise<void>(() => {})
+  void Promise.race([work, aborted(controller.signal)]).finally(() => clearInterval(poller))
+  return controller
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true })
+  })
+
 const contenders = {
   fiber: { name: "bare fiber", prepare: unshared((_, wait) => wait) },
   layer: { name: "bare layer", prepare: unshared((ref, wait) => inBareLayer(wait, ref)) },
@@ -127,6 +157,7 @@ const contenders = {
   watched: { name: "watched, and its row in the store", prepare: watched((wait) => wait) },
   lookup: { name: "watched, on a store that keeps nothing", prepare: watchedOnLookup },
   hand: { name: "by hand", prepare: byHand },
+  promises: { name: "promises, with AbortController and setInterval", prepare: byPromises },
   race: {
     name: "bare layer, in raceFirst",
     prepare: unshared((ref, wait) => inBareLayer(Effect.raceFirst(wait, Effect.never), ref))
@@ -177,7 +208,7 @@ export const memory: Part = {
   run: async ({ named, quick }) => {
     const refs = Array.from({ length: quick ? 1000 : 10_000 }, (_, index) => refOf(index))
     const keys: ReadonlyArray<Key> = [
-      ...(["fiber", "layer", "rows", "watched", "hand"] as const),
+      ...(["fiber", "layer", "rows", "watched", "hand", "promises"] as const),
       ...(quick ? [] : (["subscribed"] as const)),
       ...(named ? (["lookup", "race", "wrapped"] as const) : [])
     ]

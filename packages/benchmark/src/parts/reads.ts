@@ -30,7 +30,8 @@ export const reads: Part = {
       yield* sql`CREATE TABLE by_hand (id text PRIMARY KEY, user_aborted_at timestamptz)`
       yield* sql`INSERT INTO by_hand SELECT 'byHand-' || generate_series(0, 9999)`
       const sizes = quick ? [1, 100, 1000] : [1, 100, 1000, 10_000]
-      // Each has connections of its own, and counts its own statements.
+      // Each has connections of its own, and counts its own statements. All have ended before those
+      // that take more begin.
       const [most, few] = yield* Effect.all(
         [
           Effect.forEach(sizes, (size) => library(databaseUrl, size, quick ? 1 : 7), {
@@ -43,7 +44,7 @@ export const reads: Part = {
           )
         ],
         { concurrency: 2 }
-      )
+      ).pipe(Effect.scoped)
       const many = quick ? [] : [yield* handWritten(databaseUrl, 10_000, long)]
       // Last, because to start so many takes the process as a whole.
       const ours = quick ? most : [...most, yield* library(databaseUrl, 100_000, long)]

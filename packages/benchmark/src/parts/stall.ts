@@ -19,12 +19,15 @@ export const stall: Part = {
     Effect.gen(function* () {
       const { databaseUrl = "", quick } = options
       yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
-      const held = yield* watching({
-        url: databaseUrl,
-        size: quick ? 1000 : 10_000,
-        rounds: quick ? 1 : 7,
-        turns: roundsOfLong(options, 2)
-      })
+      // They have ended before others are watched.
+      const held = yield* Effect.scoped(
+        watching({
+          url: databaseUrl,
+          size: quick ? 1000 : 10_000,
+          rounds: quick ? 1 : 7,
+          turns: roundsOfLong(options, 2)
+        })
+      )
       const more = quick
         ? []
         : [
@@ -144,7 +147,7 @@ const barsOf = ({ idle, long, size, stopping }: Watching): ReadonlyArray<Bar> =>
     unit: "ms",
     value: Math.max(
       // A round with a major collection says nothing of the rest of it.
-      ...stopping.filter(({ majorGc }) => majorGc < 5).map(({ max }) => max),
+      ...[...idle, ...stopping].filter(({ majorGc }) => majorGc < 5).map(({ max }) => max),
       ...long.map(({ maxWithoutGc }) => maxWithoutGc)
     ),
     atMost: 50
