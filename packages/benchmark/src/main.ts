@@ -1,66 +1,101 @@
 // `npm run bench [-- --quick] [parts]`: measures the library beside what it is compared with.
 // `npm run bench -- --draw`: only draws the plots and the table anew, from the results that are kept.
-import { fork } from "node:child_process"
+import os from "node:os"
+import { type Command, commandOf, usageOf } from "./command.ts"
 import { openServer } from "./database.ts"
-import { postgresVersion } from "./machine.ts"
 import { parts } from "./parts.ts"
-import type { Part, PartOptions, PartResult } from "./Part.ts"
+import type { PartResult } from "./Part.ts"
 import { drawPlots } from "./plots.ts"
+import { reasonOf } from "./reason.ts"
 import { printPart, printSummary } from "./report.ts"
-import { kept, type KeptPart, readResults, writeResults } from "./results.ts"
+import { kept, type KeptPart, readResults, type Results, writeResults } from "./results.ts"
+import { runPart } from "./runPart.ts"
 import { writeTable } from "./table.ts"
 
-const quick = process.argv.includes("--quick")
-const names = process.argv.slice(2).filter((argument) => !argument.startsWith("--"))
-const named = names.length > 0
-const wanted = process.argv.includes("--draw")
-  ? []
-  : parts.filter(({ name }) => !named || names.includes(name))
+type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE"
 
-const runPart = (part: Part, options: PartOptions): Promise<PartResult> =>
-  new Promise((resolve, reject) => {
-    const child = fork(
-      new URL("./child.ts", import.meta.url),
-      [part.name, JSON.stringify(options)],
-      {
-        execArgv: ["--expose-gc", "--disable-warning=ExperimentalWarning"],
-        stdio: ["ignore", "inherit", "inherit", "ipc"]
-      }
-    )
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- child.ts sends nothing else
-    child.on("message", (result) => resolve(result as PartResult))
-    // What comes after it is to tidy up.
-    const end = () => void child.kill()
-    process.once("SIGINT", end).once("SIGTERM", end)
-    child.on("exit", () => process.off("SIGINT", end).off("SIGTERM", end))
-    child.on("exit", (code) => reject(new Error(`${part.name} ended with ${code} and no result`)))
-  })
-
-const results = new Map<string, PartResult>()
-const toKeep = new Map<string, KeptPart>()
-const server = wanted.some(({ needsDatabase }) => needsDatabase)
-  ? await openServer(process.env["DATABASE_URL"] || undefined)
-  : undefined
-try {
-  const postgres = await server?.withDatabase(postgresVersion)
-  for (const part of wanted) {
-    const began = performance.now()
-    const usesServer = server !== undefined && part.needsDatabase
-    const result = usesServer
-      ? await server.withDatabase((databaseUrl) => runPart(part, { quick, named, databaseUrl }))
-      : await runPart(part, { quick, named, databaseUrl: undefined })
-    results.set(part.name, result)
-    toKeep.set(part.name, kept(part.about, result, usesServer ? postgres : undefined))
-    printPart(part, result, (performance.now() - began) / 1000)
-  }
-} finally {
-  await server?.close()
+const stopping = new AbortController()
+let stoppedBy: StopSignal | undefined
+const stop = (by: StopSignal) => {
+  stoppedBy ??= by
+  stopping.abort()
 }
-if (wanted.length > 0) printSummary(results)
-// A first look is none to keep.
-if (!quick) {
-  const order = parts.map(({ name }) => name)
-  const all = wanted.length > 0 ? writeResults(toKeep, order) : readResults()
-  writeTable(all)
-  drawPlots(all)
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stop(name))
+// Nobody reads on, as of `npm run bench | head`.
+process.stdout.on("error", () => stop("SIGPIPE"))
+
+const measure = async ({ named, quick, wanted }: Extract<Command, { _tag: "Measure" }>) => {
+  const { signal } = stopping
+  const results = new Map<string, PartResult>()
+  const toKeep = new Map<string, KeptPart>()
+  const failed: Array<string> = []
+  const complain = (line: string) => {
+    // What fails of a stop is no news.
+    signal.throwIfAborted()
+    process.exitCode = 1
+    console.error(line)
+  }
+  const server = wanted.some(({ needsDatabase }) => needsDatabase)
+    ? await openServer(process.env["DATABASE_URL"] || undefined, signal).catch((error: unknown) =>
+        complain(reasonOf(error))
+      )
+    : undefined
+  const leftOut = wanted.filter(({ needsDatabase }) => needsDatabase && server === undefined)
+  try {
+    for (const part of wanted.filter((one) => !leftOut.includes(one))) {
+      const began = performance.now()
+      const usesServer = server !== undefined && part.needsDatabase
+      const run = (databaseUrl: string | undefined) =>
+        runPart(part, { quick, named, databaseUrl }, signal)
+      try {
+        const result = await (usesServer ? server.withDatabase(run) : run(undefined))
+        const seconds = (performance.now() - began) / 1000
+        results.set(part.name, result)
+        const postgres = usesServer ? server.version : undefined
+        toKeep.set(part.name, kept(part.about, result, postgres, seconds))
+        printPart(part, result, seconds)
+      } catch (error) {
+        complain(`\n${part.name} has failed: ${reasonOf(error)}`)
+        failed.push(part.name)
+      }
+    }
+  } finally {
+    await server?.close()
+  }
+  signal.throwIfAborted()
+  printSummary(results, { failed, leftOut: leftOut.map(({ name }) => name) })
+  // A first look is none to keep.
+  if (!quick && toKeep.size > 0) {
+    const order = parts.map(({ name }) => name)
+    draw(writeResults(toKeep, order))
+  }
+}
+
+const draw = (results: Results) => {
+  writeTable(results)
+  drawPlots(results)
+}
+
+const command = commandOf(process.argv.slice(2), parts)
+switch (command._tag) {
+  case "Help":
+    console.log(usageOf(parts))
+    break
+  case "NotUnderstood":
+    console.error(
+      `${JSON.stringify(command.argument)} is neither a part nor an option.\n\n${usageOf(parts)}`
+    )
+    process.exitCode = 1
+    break
+  case "Draw":
+    draw(readResults())
+    break
+  case "Measure":
+    try {
+      await measure(command)
+    } catch (error) {
+      if (stoppedBy === undefined) throw error
+      console.error(`\nStopped by ${stoppedBy}; nothing of this run is kept.`)
+      process.exitCode = 128 + os.constants.signals[stoppedBy]
+    }
 }

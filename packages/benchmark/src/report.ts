@@ -20,11 +20,24 @@ export const printPart = (
   for (const note of notes) console.log(`  ${note}`)
 }
 
-export const printSummary = (results: ReadonlyMap<string, PartResult>) => {
+export const printSummary = (
+  results: ReadonlyMap<string, PartResult>,
+  {
+    failed,
+    leftOut
+  }: { readonly failed: ReadonlyArray<string>; readonly leftOut: ReadonlyArray<string> }
+) => {
   const bars = Array.from(results.values()).flatMap((result) => result.bars)
-  const missed = bars.filter((bar) => !isMet(bar))
-  console.log(`\n${bars.length - missed.length} of ${bars.length} bars met`)
+  const met = `${bars.filter(isMet).length} of ${bars.length} bars met`
+  // The clock began with this process.
+  const took = lasting(Math.round(performance.now() / 1000))
+  console.log(`\n${results.size === 0 ? "Nothing was measured" : met}, in ${took}`)
+  if (failed.length > 0) console.log(`Failed: ${failed.join(", ")}`)
+  if (leftOut.length > 0) console.log(`Left out, for want of PostgreSQL: ${leftOut.join(", ")}`)
 }
+
+const lasting = (seconds: number): string =>
+  seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 
 export const shown = (value: number, unit: Unit): string => {
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2

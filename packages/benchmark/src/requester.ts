@@ -1,13 +1,13 @@
 /**
  * The process that takes stops: another one than the agents', as a web server is.
  */
-import { fork } from "node:child_process"
 import { PgClient } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as References from "effect/References"
 import { ChatId, MessageRef, MessageRepo, StopTarget } from "effect-cancellation"
 import { now, repoOn } from "./agents.ts"
+import { startKept } from "./kept.ts"
 
 /** Things to do, each at its moment. */
 export interface Order {
@@ -58,7 +58,6 @@ const carryOut = Effect.fnUntraced(function* ({ chatId, id, kind }: Request) {
 const serve = Effect.gen(function* () {
   const orders = yield* Queue.unbounded<Order>()
   process.on("message", (order: Order) => Queue.offerUnsafe(orders, order))
-  process.on("disconnect", () => process.exit())
   process.send?.({ ready: true })
   while (true) {
     const { concurrency, requests } = yield* Queue.take(orders)
@@ -84,9 +83,8 @@ export const startRequester = Effect.fnUntraced(function* (url: string) {
   const answers = yield* Queue.unbounded<Answer>()
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      fork(import.meta.filename, [url], {
-        execArgv: ["--disable-warning=ExperimentalWarning"]
-      })
+      // Everybody on the machine can read the arguments, and the URL may hold a password.
+      startKept(import.meta.filename, [], { env: { ...process.env, DATABASE_URL: url } })
     ),
     (one) => Effect.sync(() => one.kill("SIGKILL"))
   )
@@ -107,8 +105,8 @@ export const stopOf = (ref: MessageRef, after = 0): Request => ({
   after
 })
 
-const [, program, url] = process.argv
-if (program === import.meta.filename && url !== undefined) {
+const url = process.env["DATABASE_URL"]
+if (process.argv[1] === import.meta.filename && url !== undefined) {
   await serve.pipe(
     // It runs no agents, and need not hear of stops.
     Effect.provide(repoOn(url, { listen: false, maxConnections: 10 })),

@@ -28,6 +28,8 @@ export interface KeptPart {
   readonly versions: Versions
   /** How many programs wanted the processor meanwhile: with more than it has cores, times say little. */
   readonly load: number
+  /** How long it took; of results kept before this was, nobody knows. */
+  readonly seconds?: number
   readonly figures: ReadonlyArray<KeptFigure>
   readonly bars: ReadonlyArray<KeptBar>
   readonly notes: ReadonlyArray<string>
@@ -43,13 +45,15 @@ const file = path.join(folder, "latest.json")
 export const kept = (
   about: string,
   { bars, figures, notes = [] }: PartResult,
-  postgres: string | undefined
+  postgres: string | undefined,
+  seconds: number
 ): KeptPart => ({
   about,
   date: new Date().toISOString(),
   machine: machine(),
   versions: versions(postgres),
   load: rounded(os.loadavg()[0] ?? 0),
+  seconds: rounded(seconds),
   figures: figures.map((figure) => ({
     ...figure,
     rounds: figure.rounds.map(rounded),
