@@ -23,20 +23,39 @@ export const readmeWith = (text: string, results: Results): string => {
   return text.slice(0, from) + table + text.slice(to)
 }
 
-const lines = ({ parts }: Results): ReadonlyArray<string> => [
-  ...Array.from(new Set(Object.values(parts).map(described))),
-  "",
-  "| part | promise | measured | at most, or at least | |",
-  "|---|---|---:|---:|---|",
-  ...Object.entries(parts).flatMap(([name, { bars }]) => bars.map((bar) => row(name, bar)))
-]
-
-const described = ({ date, machine, versions }: KeptPart): string => {
-  const postgres = versions.postgres === undefined ? "" : `, PostgreSQL ${versions.postgres}`
-  return `${date.slice(0, 10)}, ${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}; Node ${versions.node}, effect ${versions.effect}${postgres}.`
+const lines = ({ parts }: Results): ReadonlyArray<string> => {
+  // A run of some parts leaves the others as they were, so not all need be of one day or machine.
+  const origins = Array.from(new Set(Object.values(parts).map(originOf)))
+  const namesFrom = (origin: string) =>
+    Object.entries(parts).flatMap(([name, part]) =>
+      originOf(part) === origin ? [`\`${name}\``] : []
+    )
+  return [
+    "Measured on:",
+    "",
+    ...origins.map(
+      (origin, index) => `${index + 1}. ${origin} Parts: ${namesFrom(origin).join(", ")}.`
+    ),
+    "",
+    "| part | promise | measured | at most, or at least | | from |",
+    "|---|---|---:|---:|---|---|",
+    ...Object.entries(parts).flatMap(([name, part]) =>
+      part.bars.map((bar) => row(name, bar, origins.indexOf(originOf(part)) + 1))
+    )
+  ]
 }
 
-const row = (part: string, { atLeast, atMost, met, name, unit, value }: KeptBar): string => {
+const originOf = ({ date, machine, versions }: KeptPart): string => {
+  const commit = versions.commit === undefined ? "" : `, commit ${versions.commit}`
+  const postgres = versions.postgres === undefined ? "" : `, PostgreSQL ${versions.postgres}`
+  return `${date.slice(0, 10)}${commit}: ${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.platform}; Node ${versions.node}, effect ${versions.effect}${postgres}.`
+}
+
+const row = (
+  part: string,
+  { atLeast, atMost, met, name, unit, value }: KeptBar,
+  origin: number
+): string => {
   const limit = atMost === undefined ? `at least ${shown(atLeast ?? 0, unit)}` : shown(atMost, unit)
-  return `| \`${part}\` | ${name} | ${shown(value, unit)} | ${limit} | ${met ? "met" : "**missed**"} |`
+  return `| \`${part}\` | ${name} | ${shown(value, unit)} | ${limit} | ${met ? "met" : "**missed**"} | ${origin} |`
 }

@@ -1,7 +1,7 @@
 /**
  * From the request of a stop to the interrupt: p50 and p99, by how the run hears of it.
  */
-import type { KeptFigure, Results } from "../results.ts"
+import type { KeptBar, KeptFigure, Results } from "../results.ts"
 import { card, decades, dot, line, logarithmic, text, type Tone } from "./svg.ts"
 
 interface Range {
@@ -24,9 +24,7 @@ export const latencyPlot = ({ parts }: Results): string | undefined => {
       ...range(parts["latency"]?.figures, "effect-cancellation, push", "ours", runs, {
         figure: "requestStop to interrupt"
       }),
-      ...range(parts["latency-polling"]?.figures, "effect-cancellation, polling", "ours", runs, {
-        figure: "requestStop to interrupt"
-      })
+      ...polled(parts["latency-polling"]?.bars, runs)
     ]
   }))
   const filled = groups.filter(({ ranges }) => ranges.length > 0)
@@ -86,6 +84,24 @@ const range = (
   const p50 = of("p50")
   const p99 = of("p99")
   return p50 === undefined || p99 === undefined ? [] : [{ label, tone, p50, p99 }]
+}
+
+// As the table has it: of all stops together, not of the rounds.
+const polled = (bars: ReadonlyArray<KeptBar> = [], runs: number): ReadonlyArray<Range> => {
+  const of = (part: string) =>
+    bars.find(({ name }) => name === `${runs} runs: requestStop to interrupt, ${part}`)?.value
+  const p50 = of("p50")
+  const p99 = of("p99")
+  return p50 === undefined || p99 === undefined
+    ? []
+    : [
+        {
+          label: "effect-cancellation, polling",
+          tone: "ours",
+          p50: p50 * 1000,
+          p99: p99 * 1000
+        }
+      ]
 }
 
 const inWords = (millis: number): string =>

@@ -50,6 +50,7 @@ export const readsPlot = ({ parts }: Results): string | undefined => {
       ]),
       line([left, bottom], [right, bottom], "axis"),
       text((left + right) / 2, height - 14, "watched runs", "small middle"),
+      text(20, top - 6, "statements a tick", "small"),
       ...series(hand, "hand", "a poller per run"),
       ...series(ours, "ours", "effect-cancellation")
     ]

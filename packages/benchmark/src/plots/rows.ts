@@ -49,7 +49,7 @@ export const rowsPlot = (options: {
           ...(atMost === undefined
             ? []
             : [line([x(atMost), y], [x(atMost), y + 26], "line-limit", `stroke-width="2.5"`)]),
-          text(placeOf(x(value), x(atMost ?? 0)), y + 17, shown(value))
+          valueAt(left, x(value), y + 17, shown(value))
         ]
       }),
       ...(hasLimits
@@ -62,6 +62,6 @@ export const rowsPlot = (options: {
   })
 }
 
-// Beside the end of its bar, unless the limit is where it would be.
-const placeOf = (end: number, limit: number): number =>
-  limit > end - 4 && limit < end + 60 ? Math.max(end, limit) + 8 : end + 8
+// Within the end of its bar: beside it stands the limit, and it would be taken for that one's.
+const valueAt = (start: number, end: number, y: number, value: string): string =>
+  end - start >= 64 ? text(end - 8, y, value, "end inside") : text(end + 8, y, value)

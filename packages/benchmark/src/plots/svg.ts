@@ -25,16 +25,18 @@ const style = `
   .strong { font-weight: 600 }
   .end { text-anchor: end }
   .middle { text-anchor: middle }
+  .inside { fill: #ffffff; stroke: none }
   .card { fill: #ffffff; stroke: #d1d9e0 }
   .grid { stroke: #e4e8ec }
   .axis { stroke: #9aa4ae }
   .fill-ours { fill: #0a64c8 } .line-ours { stroke: #0a64c8 }
   .fill-hand { fill: #c2590c } .line-hand { stroke: #c2590c }
-  .fill-bare { fill: #818b96 } .line-bare { stroke: #818b96 }
+  .fill-bare { fill: #6e7781 } .line-bare { stroke: #6e7781 }
   .fill-limit { fill: #cf222e } .line-limit { stroke: #cf222e }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; stroke: #161b22 }
     .small { fill: #a3adb8 }
+    .inside { fill: #0d1117; stroke: none }
     .card { fill: #161b22; stroke: #3d444d }
     .grid { stroke: #2c333b }
     .axis { stroke: #6b7480 }
