@@ -168,7 +168,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
     isDraining: () => draining
   }
 
-  const ask = <A>(operation: string, call: Effect.Effect<A, MessageStoreError>) =>
+  const ask = <A>(operation: string, call: () => Effect.Effect<A, MessageStoreError>) =>
     Effect.flatten(attempts.make(operation, call))
 
   const publish = (run: Run) =>
@@ -244,11 +244,12 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
       // Whole, for at most `pollTimeout` and the telling: a stop that was stored is told, even if
       // the caller is gone by then.
       Effect.uninterruptible(
-        Effect.tap(ask("requestStop", store.requestStop(targetOf(target), intent)), (receipts) =>
-          Effect.forEach(receipts, tell, { concurrency: "unbounded", discard: true })
+        Effect.tap(
+          ask("requestStop", () => store.requestStop(targetOf(target), intent)),
+          (receipts) => Effect.forEach(receipts, tell, { concurrency: "unbounded", discard: true })
         )
       ),
-    findRuns: (query) => ask("findRuns", store.findRuns(query)),
+    findRuns: (query) => ask("findRuns", () => store.findRuns(query)),
     forget: makeForget({ store, attempts, open, writes, live, publish: publishAll }),
     drain: Effect.fn("MessageRepo.drain")(function* ({ timeout }) {
       const limit = yield* notNegative("timeout", timeout)

@@ -86,8 +86,12 @@ const cut = <A, E, R>(
         const pull = yield* Channel.toPullScoped(Stream.toChannel(stream), source)
         const pulls = makePulls(self, pull)
         if (pollInterval !== undefined) {
-          yield* self.watch.want(pollInterval)
-          yield* Scope.addFinalizer(scope, self.watch.unwant(pollInterval))
+          yield* Effect.uninterruptible(
+            Effect.andThen(
+              self.watch.want(pollInterval),
+              Scope.addFinalizer(scope, self.watch.unwant(pollInterval))
+            )
+          )
         }
         // One waiter a stream: one a pull would cost more than the pull.
         yield* self.detection.cancellation.pipe(

@@ -126,7 +126,7 @@ export const makeFeed = (options: {
     if (asked.length === 0) return lookAfter(all, by, then, from)
     reads.updateUnsafe(1, context)
     const began = absence.began(asked)
-    const read = store.stopRequests(asked.map(({ run }) => run))
+    const read = () => store.stopRequests(asked.map(({ run }) => run))
     return Effect.flatMap(attempts.make("stopRequests", read, understoodLook), (exit) => {
       // The rest is not tried, so none of it was reached.
       if (Exit.isFailure(exit)) {
@@ -218,6 +218,8 @@ export const makeFeed = (options: {
       Effect.map((fiber) => {
         segment.recheck?.interruptUnsafe()
         segment.recheck = fiber
+        // Ended meanwhile: nobody would interrupt it.
+        if (!segment.isWatched) fiber.interruptUnsafe()
       })
     )
 

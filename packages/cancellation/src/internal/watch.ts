@@ -174,7 +174,9 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   }
 
   close(outcome: RunOutcome): Effect.Effect<void> {
-    return Effect.uninterruptible(Effect.suspend(() => this.closing(outcome)))
+    return Effect.uninterruptible(
+      Effect.suspend(() => (this.closed ? Effect.void : this.closing(outcome)))
+    )
   }
 
   detect(run: Run, request: StopRequest | StopReason, by: DetectedBy): Effect.Effect<void> {

@@ -5,7 +5,7 @@
  * while its start is still on its way, and a run that is over before that costs nothing.
  */
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -69,6 +69,7 @@ export const makeWrites = (options: {
   ) => Effect.Effect<void>
 }): Writes => {
   const { attempts, chunkSize, context, lease, scope, store } = options
+  const clock = Context.get(context, Clock.Clock)
   const finalWriteMillis = Duration.toMillis(options.finalWriteTimeout)
 
   const startChunks = makeChunks(chunkSize)
@@ -95,10 +96,11 @@ export const makeWrites = (options: {
         }
         const exit = yield* attempts.make(
           "startRuns",
-          store.startRuns(
-            chunk.map(({ run }) => run),
-            lease
-          ),
+          () =>
+            store.startRuns(
+              chunk.map(({ run }) => run),
+              lease
+            ),
           understoodRows
         )
         for (const chronicle of chunk) {
@@ -156,7 +158,7 @@ export const makeWrites = (options: {
       const implied = to === "observed" && (outcome === "stopped" || outcome === "abandoned")
       return implied ? [] : [{ run: chronicle.run, to }]
     })
-    const exit = yield* attempts.make("advanceRuns", store.advanceRuns(steps), understoodRows)
+    const exit = yield* attempts.make("advanceRuns", () => store.advanceRuns(steps), understoodRows)
     for (const change of chunk) Deferred.doneUnsafe(change.attempted, Effect.void)
     if (Exit.isFailure(exit)) return exit
     for (const { outcome, run } of exit.value) {
@@ -252,10 +254,10 @@ export const makeWrites = (options: {
 
   const patience = makePatience({ scope, context, limit: options.pollTimeout })
 
-  const changeOf = (chronicle: Chronicle, to: RunChange["to"], now: number): Change => ({
+  const changeOf = (chronicle: Chronicle, to: RunChange["to"]): Change => ({
     chronicle,
     to,
-    giveUpAt: now + finalWriteMillis,
+    giveUpAt: clock.currentTimeMillisUnsafe() + finalWriteMillis,
     attempted: Deferred.makeUnsafe(),
     previous: undefined,
     next: undefined,
@@ -274,24 +276,15 @@ export const makeWrites = (options: {
           Effect.forEach(answers, Deferred.await, { discard: true })
         )
       }),
-    observed: (chronicle) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        advance(changeOf(chronicle, "observed", now))
-      ),
-    ended: (chronicles, outcome) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const changes = chronicles.map((chronicle) => changeOf(chronicle, outcome, now))
-        return Effect.andThen(
-          Effect.forEach(changes, advance, { discard: true }),
-          // An earlier write may hang before these, and must not add up.
-          Effect.suspend(() =>
-            patience.await(
-              changes.map(({ attempted }) => attempted),
-              now
-            )
-          )
-        )
-      }),
+    observed: (chronicle) => advance(changeOf(chronicle, "observed")),
+    ended: (chronicles, outcome) => {
+      const changes = chronicles.map((chronicle) => changeOf(chronicle, outcome))
+      return Effect.andThen(
+        Effect.forEach(changes, advance, { discard: true }),
+        // An earlier write may hang before these, and must not add up.
+        Effect.suspend(() => patience.await(changes.map(({ attempted }) => attempted)))
+      )
+    },
     unwritten: (matches) =>
       pending
         .all()
