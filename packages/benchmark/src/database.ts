@@ -74,7 +74,7 @@ const databasesOn = (url: string, signal: AbortSignal): Server["withDatabase"] =
       return await work(itsUrl.href)
     } finally {
       // A result is not lost for it.
-      await query(`DROP DATABASE ${name} WITH (FORCE)`).catch((error: unknown) => {
+      await query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`).catch((error: unknown) => {
         process.exitCode = 1
         console.error(`The database ${name} could not be dropped: ${reasonOf(error)}`)
       })
