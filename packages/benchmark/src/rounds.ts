@@ -31,8 +31,9 @@ export const interleaved = async (
   contenders: ReadonlyArray<Contender>,
   { quick }: Pick<PartOptions, "quick">
 ): Promise<ReadonlyArray<Figure>> => {
-  const rounds = quick ? 7 : 9
-  const millis = quick ? 15 : 60
+  const rounds = 7
+  // In shorter turns it is seen how code is compiled, differently in each process.
+  const millis = quick ? 15 : 120
   const times: Array<number> = []
   for (const contender of contenders) times.push(await timesFor(contender, millis))
   const all = contenders.map((): Array<number> => [])

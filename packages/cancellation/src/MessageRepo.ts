@@ -169,7 +169,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   }
 
   const ask = <A>(operation: string, call: () => Effect.Effect<A, MessageStoreError>) =>
-    Effect.flatten(attempts.make(operation, call))
+    Effect.flatten(attempts.make(operation, Effect.suspend(call)))
 
   const publish = (run: Run) =>
     signal.publish(run).pipe(

@@ -20,11 +20,11 @@ const immediately = { startImmediately: true }
 export interface Attempts {
   /**
    * Makes a call and answers how it went; never fails, and takes at most the time limit. An answer
-   * that cannot be understood is none, and a store that throws in place of an effect has none.
+   * that cannot be understood is none, and so is a defect: give it a call that throws at once suspended.
    */
   readonly make: <A>(
     operation: string,
-    call: () => Effect.Effect<A, MessageStoreError>,
+    call: Effect.Effect<A, MessageStoreError>,
     understood?: (answer: A) => A
   ) => Effect.Effect<Exit.Exit<A, MessageStoreError>>
 }
@@ -53,7 +53,7 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
             Exit.fail(unavailable(operation, new Error("earlier calls still hang")))
           )
         }
-        return Effect.flatMap(Effect.forkDetach(called(call), immediately), (fiber) => {
+        return Effect.flatMap(Effect.forkDetach(call, immediately), (fiber) => {
           const exit = fiber.pollUnsafe()
           if (exit !== undefined) return Effect.succeed(answerOf(operation, exit, understood))
           return Effect.flatMap(Effect.forkDetach(Effect.sleep(timeout)), (timer) =>
@@ -74,14 +74,6 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
           )
         })
       })
-  }
-}
-
-const called = <A, E>(call: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
-  try {
-    return call()
-  } catch (error) {
-    return Effect.die(error)
   }
 }
 

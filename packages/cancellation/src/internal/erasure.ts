@@ -26,7 +26,10 @@ export const makeForget = (
   // Erased they cannot be found any more. Not to find them costs the others a little time.
   const runningElsewhere = Effect.fnUntraced(function* (query: Place) {
     if (!store.supports.find || !store.supports.erasure) return []
-    const found = yield* attempts.make("findRuns", () => store.findRuns(runningIn(query)))
+    const found = yield* attempts.make(
+      "findRuns",
+      Effect.suspend(() => store.findRuns(runningIn(query)))
+    )
     if (Exit.isSuccess(found)) {
       return found.value.map(({ run }) => run).filter((run) => !live.has(runKey(run)))
     }
@@ -46,7 +49,12 @@ export const makeForget = (
   const eraseIn = Effect.fnUntraced(function* (query: Place) {
     const others = yield* runningElsewhere(query)
     const cancel = cancelling(query)
-    const erased = yield* Effect.flatten(attempts.make("forget", () => store.forget(query)))
+    const erased = yield* Effect.flatten(
+      attempts.make(
+        "forget",
+        Effect.suspend(() => store.forget(query))
+      )
+    )
     yield* cancel
     if (others.length > 0) yield* publish(others)
     return erased
@@ -56,7 +64,12 @@ export const makeForget = (
   return (query: ForgetQuery): Effect.Effect<number, MessageStoreError> =>
     Effect.uninterruptible(
       query._tag === "EndedBefore"
-        ? Effect.flatten(attempts.make("forget", () => store.forget(query)))
+        ? Effect.flatten(
+            attempts.make(
+              "forget",
+              Effect.suspend(() => store.forget(query))
+            )
+          )
         : eraseIn(query)
     )
 }

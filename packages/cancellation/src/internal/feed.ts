@@ -113,6 +113,15 @@ export const makeFeed = (options: {
   const watchedOf = (items: ReadonlyArray<Segment>): ReadonlyArray<Segment> =>
     items.every(isWatched) ? items : items.filter(isWatched)
 
+  // Not suspended: a check would take an operation more.
+  const readOf = (asked: ReadonlyArray<Segment>) => {
+    try {
+      return store.stopRequests(asked.map(({ run }) => run))
+    } catch (error) {
+      return Effect.die(error)
+    }
+  }
+
   // What follows is no effect of its own: a check is looked at and answered very often.
   const lookNow = <A>(
     all: ReadonlyArray<Segment>,
@@ -126,8 +135,7 @@ export const makeFeed = (options: {
     if (asked.length === 0) return lookAfter(all, by, then, from)
     reads.updateUnsafe(1, context)
     const began = absence.began(asked)
-    const read = () => store.stopRequests(asked.map(({ run }) => run))
-    return Effect.flatMap(attempts.make("stopRequests", read, understoodLook), (exit) => {
+    return Effect.flatMap(attempts.make("stopRequests", readOf(asked), understoodLook), (exit) => {
       // The rest is not tried, so none of it was reached.
       if (Exit.isFailure(exit)) {
         return Effect.flatMap(

@@ -39,7 +39,10 @@ export const makeLeaseHolder = (options: {
   let renewedAt = 0
 
   const renew = Effect.gen(function* () {
-    const exit = yield* attempts.make("renewLease", () => store.renewLease(lease))
+    const exit = yield* attempts.make(
+      "renewLease",
+      Effect.suspend(() => store.renewLease(lease))
+    )
     const now = yield* Clock.currentTimeMillis
     if (Exit.isFailure(exit)) {
       unbrokenSince = undefined
@@ -52,7 +55,7 @@ export const makeLeaseHolder = (options: {
   })
 
   const sweep = Effect.gen(function* () {
-    const exit = yield* attempts.make("sweepLost", () => store.sweepLost)
+    const exit = yield* attempts.make("sweepLost", store.sweepLost)
     if (Exit.isFailure(exit)) return yield* Effect.logDebug("No sweep for lost runs", exit.cause)
     for (const { owner, run } of exit.value) {
       yield* Effect.logWarning(`A run is lost: its process ${owner ?? "unknown"} is gone`).pipe(

@@ -96,11 +96,12 @@ export const makeWrites = (options: {
         }
         const exit = yield* attempts.make(
           "startRuns",
-          () =>
+          Effect.suspend(() =>
             store.startRuns(
               chunk.map(({ run }) => run),
               lease
-            ),
+            )
+          ),
           understoodRows
         )
         for (const chronicle of chunk) {
@@ -158,7 +159,11 @@ export const makeWrites = (options: {
       const implied = to === "observed" && (outcome === "stopped" || outcome === "abandoned")
       return implied ? [] : [{ run: chronicle.run, to }]
     })
-    const exit = yield* attempts.make("advanceRuns", () => store.advanceRuns(steps), understoodRows)
+    const exit = yield* attempts.make(
+      "advanceRuns",
+      Effect.suspend(() => store.advanceRuns(steps)),
+      understoodRows
+    )
     for (const change of chunk) Deferred.doneUnsafe(change.attempted, Effect.void)
     if (Exit.isFailure(exit)) return exit
     for (const { outcome, run } of exit.value) {
