@@ -269,7 +269,13 @@ const make = Effect.fnUntraced(function* (options: SqlMessageStoreOptions = {}) 
                 : transaction(stops.request(target, intent))
             )
       ),
-    advanceRuns: (changes) => storeErrors("advanceRuns", transaction(runs.advance(changes))),
+    advanceRuns: (changes) =>
+      storeErrors(
+        "advanceRuns",
+        Effect.catchTag(transaction(runs.advance(changes)), "RunsAbsent", () =>
+          transaction(runs.advanceBehindStarts(changes))
+        )
+      ),
     findRuns: (query) => storeErrors("findRuns", Effect.flatMap(read(findRuns(query)), recordsOf)),
     renewLease: (lease) => storeErrors("renewLease", write(runs.renewLease(lease))),
     sweepLost: storeErrors("sweepLost", transaction(runs.sweepLost)),

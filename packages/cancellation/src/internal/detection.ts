@@ -132,7 +132,8 @@ export class Detection {
           Effect.suspend(() => run(detected)).pipe(
             Effect.catchCause((cause) => Effect.logWarning("A cancellation handler failed", cause)),
             Effect.asVoid,
-            Effect.provideContext(context)
+            // In place of the finder's, and not beside it: to merge the two is much of what a stop takes.
+            Effect.updateContext((_: Context.Context<never>) => context)
           ),
         begun: Deferred.makeUnsafe(),
         done: Deferred.makeUnsafe(),

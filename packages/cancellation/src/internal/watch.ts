@@ -6,6 +6,7 @@ import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { constant } from "effect/Function"
+import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Scheduler from "effect/Scheduler"
 import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
@@ -305,13 +306,14 @@ export class RunWatch implements Watch, Listed<RunWatch> {
       "effect_cancellation.reason": event.request.reason,
       "effect_cancellation.detected_by": event.detectedBy
     }
-    return Effect.logInfo("Run cancelled").pipe(
-      Effect.andThen(
-        Metric.update(Metric.withAttributes(stopsDetected, { detected_by: event.detectedBy }), 1)
-      ),
-      Effect.annotateLogs(attributes),
-      Effect.withSpan("CancellationWatcher.detected", { attributes }, { captureStackTrace: false }),
-      Effect.provideContext(this.context)
+    Metric.withAttributes(stopsDetected, { detected_by: event.detectedBy }).updateUnsafe(
+      1,
+      this.context
     )
+    const told = Effect.annotateLogs(Effect.logInfo("Run cancelled"), attributes)
+    return Effect.useSpan("CancellationWatcher.detected", { attributes }, () =>
+      // A line that nobody reads needs no context of its own: very many runs may be stopped at once.
+      Effect.flatMap(LogLevel.isEnabled("Info"), (isRead) => (isRead ? told : Effect.void))
+    ).pipe(Effect.updateContext((_: Context.Context<never>) => this.context))
   }
 }

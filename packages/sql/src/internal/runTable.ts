@@ -55,11 +55,6 @@ export const makeRunTable = (
       dialect.planned(sql<Row>`SELECT ${joinedColumns} FROM ${dialect.items(list)}
         ${dialect.join} ${dialect.runs} ON ${sameRun} ORDER BY w.key`),
 
-    /** How many of a list there are. */
-    count: (list: Keys) =>
-      dialect.planned(sql<Row>`SELECT count(*) AS count FROM ${dialect.items(list)}
-        ${dialect.join} ${dialect.runs} ON ${sameRun}`),
-
     /** Runs of a list, as they stand until the transaction ends. */
     locked: (list: Keys) =>
       dialect.planned(sql<Row>`SELECT ${joinedColumns} FROM ${dialect.items(list)}

@@ -1,6 +1,7 @@
 /**
  * Starting runs and moving them forward. Each function here is a part of a transaction.
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { type Lease, type Run, type RunChange, runKey } from "effect-cancellation"
@@ -92,19 +93,31 @@ export const makeRuns = (options: {
     return Array.from(steps.values())
   }
 
-  // One that is not there may be on its way, in a transaction that nothing here waits for: then its
-  // chat's starts first, and only after them the rows, as `start` does.
-  const lockAll = Effect.fnUntraced(function* (runs: ReadonlyArray<Run>) {
-    const list = runs.map((run) => [keys.run(run)])
-    const [present] = yield* runTable.count(list)
-    if (Number(present?.["count"]) < runs.length) {
-      yield* dialect.lockChats(runs.map(({ ref }) => keys.target({ _tag: "Chat", ...ref })))
-    }
-    return byKey(yield* runTable.locked(list))
+  const locked = (changes: ReadonlyArray<RunChange>) =>
+    runTable.locked(changes.map(({ run }) => [keys.run(run)]))
+
+  /**
+   * Moves runs forward; fails with `RunsAbsent` if not all are there. One may be on its way, in a
+   * transaction that nothing here waits for.
+   */
+  const advance = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
+    const rows = yield* locked(changes)
+    return rows.length < changes.length
+      ? yield* new RunsAbsent()
+      : yield* advanceLocked(changes, rows)
   })
 
-  const advance = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
-    const before = yield* lockAll(changes.map(({ run }) => run))
+  /** The same for what there is of them: the starts of their chats first, and only then the rows, as `start` does. */
+  const advanceBehindStarts = Effect.fnUntraced(function* (changes: ReadonlyArray<RunChange>) {
+    yield* dialect.lockChats(changes.map(({ run }) => keys.target({ _tag: "Chat", ...run.ref })))
+    return yield* advanceLocked(changes, yield* locked(changes))
+  })
+
+  const advanceLocked = Effect.fnUntraced(function* (
+    changes: ReadonlyArray<RunChange>,
+    rows: ReadonlyArray<Row>
+  ) {
+    const before = byKey(rows)
     // Chosen here, where the locks hold them. A statement that asks for those without an outcome leads
     // a server that has not counted the table's rows yet through all that run.
     const open = changes.filter(({ run }) => before.get(keys.run(run))?.["outcome"] === null)
@@ -119,11 +132,11 @@ export const makeRuns = (options: {
           ended_at = CASE WHEN w.value ->> 2 IS NULL THEN NULL ELSE ${dialect.now} END
         FROM ${dialect.items(stepsOf(open))} WHERE ${runTable.isItem} RETURNING ${runTable.columns}`)
     const after = byKey(advanced)
-    const rows = changes.flatMap(({ run }): ReadonlyArray<Row> => {
+    const stand = changes.flatMap(({ run }): ReadonlyArray<Row> => {
       const row = after.get(keys.run(run)) ?? before.get(keys.run(run))
       return row === undefined ? [] : [row]
     })
-    return yield* recordsOf(rows)
+    return yield* recordsOf(stand)
   })
 
   /** The leases first, as `start` does: two that take the same locks in two orders wait for ever. */
@@ -147,8 +160,10 @@ export const makeRuns = (options: {
     return yield* recordsOf(lost)
   })
 
-  return { renewLease, start, advance, sweepLost }
+  return { renewLease, start, advance, advanceBehindStarts, sweepLost }
 }
+
+class RunsAbsent extends Data.TaggedError("RunsAbsent")<{}> {}
 
 const byKey = (rows: ReadonlyArray<Row>): ReadonlyMap<unknown, Row> =>
   new Map(rows.map((row) => [row["run_key"], row]))
