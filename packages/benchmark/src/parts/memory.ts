@@ -209,8 +209,7 @@ export const memory: Part = {
     const refs = Array.from({ length: quick ? 1000 : 10_000 }, (_, index) => refOf(index))
     const keys: ReadonlyArray<Key> = [
       ...(["fiber", "layer", "rows", "watched", "hand", "promises"] as const),
-      ...(quick ? [] : (["subscribed"] as const)),
-      ...(named ? (["lookup", "race", "wrapped"] as const) : [])
+      ...(named ? (["subscribed", "lookup", "race", "wrapped"] as const) : [])
     ]
     const figures = new Map<Key, Array<number>>(keys.map((key) => [key, []]))
     // The first round pays for what is compiled and cached once.
