@@ -1,4 +1,4 @@
-/** Law 21 and law 11, where runs end one after the other, or as their repo or scope is gone already. */
+/** Laws 11, 12 and 21, where runs end one after the other, as their repo is gone, or on a store that throws. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -93,6 +93,33 @@ describe("Law 21: A store that throws in place of an effect", () => {
       for (const { run } of [unstarted, other]) {
         assert.strictEqual((yield* recordIn(store, run))?.outcome, "completed")
       }
+    }).pipe(Effect.scoped, Effect.provide(Throwing))
+  )
+})
+
+describe("Law 12: A store that throws in place of an effect", () => {
+  const Throwing = Layer.effect(
+    MessageStore,
+    Effect.map(MessageStore, (store) =>
+      MessageStore.of({
+        ...store,
+        stopRequests: () => {
+          throw new Error("no effect")
+        }
+      })
+    )
+  ).pipe(Layer.provide(MessageStore.layerMemory()))
+
+  it.effect("has not answered: a check tells what is known, and the polling goes on", () =>
+    Effect.gen(function* () {
+      const repo = yield* openRepo()
+      const { watcher } = yield* openRun(repo, { ref: refOf("a"), runId: runIdOf("a") })
+      yield* settle
+      assert.isFalse(yield* watcher.check)
+      const failed = Effect.map(Metric.value(CancellationMetrics.failedReads), ({ count }) => count)
+      const before = yield* failed
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* failed) - before, 5)
     }).pipe(Effect.scoped, Effect.provide(Throwing))
   )
 })
