@@ -180,7 +180,7 @@ const defaults: Timing = {
   gracePeriod: undefined
 }
 
-const timingOf = ({
+const timingOfRun = ({
   gracePeriod,
   handlerTimeout,
   pollInterval
@@ -204,7 +204,7 @@ const make = (options: CancellationWatcherOptions) =>
     options.handlerTimeout === undefined &&
     options.gracePeriod === undefined
       ? open(options, defaults, context)
-      : Effect.flatMap(timingOf(options), (timing) => open(options, timing, context))
+      : Effect.flatMap(timingOfRun(options), (timing) => open(options, timing, context))
   )
 
 const stopped = Effect.succeed(true)

@@ -73,9 +73,9 @@ export class Detection {
     }
   }
 
-  /** Takes the step; false if it was taken before. Call it uninterruptibly, and `startHandlers` next. */
-  stepUnsafe(detected: CancellationEvent): boolean {
-    if (Ref.getUnsafe(this.flag)) return false
+  /** Takes the step, if it was not taken before. Call it uninterruptibly, and `startHandlers` next. */
+  stepUnsafe(detected: CancellationEvent): void {
+    if (Ref.getUnsafe(this.flag)) return
     MutableRef.set(this.flag.ref, true)
     this.event = detected
     // Taken before the waiters run: interrupted work closes the scopes of its handlers, and those
@@ -89,7 +89,6 @@ export class Detection {
     Deferred.doneUnsafe(this.waiters, Effect.succeed(detected))
     if (this.pubsub !== undefined) PubSub.publishUnsafe(this.pubsub, detected)
     this.controller?.abort(abortError(detected))
-    return true
   }
 
   /** At most one event, late subscribers included. */
