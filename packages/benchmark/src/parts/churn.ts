@@ -14,6 +14,7 @@ import {
   MessageStore,
   type ForgetQuery
 } from "effect-cancellation"
+import { watchByHand } from "../handWritten.ts"
 import type { Bar, Figure, Part } from "../Part.ts"
 import { median, ratios } from "../statistics.ts"
 import { Bare, rowsOf } from "../watched.ts"
@@ -51,6 +52,19 @@ const watched = (ref: MessageRef) =>
     CancellationWatcher.layer({ ref })
   )
 
+// Each looks at once, as a first look must, and then seldom.
+const byHand = (ref: MessageRef) =>
+  Effect.scoped(
+    Effect.flatMap(
+      watchByHand({
+        isStopped: Effect.sync(() => rowsOf([ref]).some((row) => row.userAbortedAt !== null)),
+        pollInterval: "2 seconds",
+        pollTimeout: "5 seconds"
+      }),
+      (run) => run.runWithCancellation(step)
+    )
+  )
+
 const ended: ForgetQuery = { _tag: "EndedBefore", time: Number.MAX_SAFE_INTEGER }
 
 const makeContenders = Effect.fnUntraced(function* (many: number, some: number) {
@@ -63,6 +77,14 @@ const makeContenders = Effect.fnUntraced(function* (many: number, some: number) 
   return {
     bare: { name: "bare, 100 at a time", count: many, atATime: 100, ...floor },
     watched: { name: "watched, 100 at a time", count: many, atATime: 100, ...onFlag },
+    hand: {
+      name: "by hand, 100 at a time",
+      count: some,
+      atATime: 100,
+      run: byHand,
+      repo: onLookup,
+      forget: Effect.void
+    },
     memory: {
       name: "watched on the store in memory, 100 at a time",
       count: some,
@@ -76,7 +98,7 @@ const makeContenders = Effect.fnUntraced(function* (many: number, some: number) 
   } satisfies Record<string, Contender>
 })
 
-const all = ["bare", "watched", "memory", "bareAlone", "watchedAlone"] as const
+const all = ["bare", "watched", "hand", "memory", "bareAlone", "watchedAlone"] as const
 type Key = (typeof all)[number]
 
 const runBlock = ({ atATime, repo, run }: Contender, count: number) =>
@@ -160,6 +182,7 @@ export const churn: Part = {
           rounds: rates.get(key) ?? []
         })),
         rate,
+        ratio("100 at a time, by hand: times the bare rate", "hand", "bare"),
         ratio("100 at a time, on the store in memory: times the bare rate", "memory", "bare"),
         ratio("one after the other: times the bare rate", "watchedAlone", "bareAlone"),
         { name: "heap before", unit: "MiB", rounds: [before] },
