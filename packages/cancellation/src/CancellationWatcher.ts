@@ -17,6 +17,7 @@ import * as Stream from "effect/Stream"
 import type { CancellationEvent } from "./CancellationEvent.ts"
 import type { Cancellable } from "./internal/cancellable.ts"
 import { Detection } from "./internal/detection.ts"
+import { afterRest } from "./internal/inSteps.ts"
 import { notNegative, positive } from "./Setting.ts"
 import { type MessageId, MessageRef, Run, RunId } from "./Message.ts"
 import { MessageRepo } from "./MessageRepo.ts"
@@ -248,10 +249,7 @@ const open = (
   // In this order: a scope that is closed by now ends the run at once.
   const toBeClosed = Scope.addFinalizerExit(Context.get(context, Scope.Scope), close)
   return Effect.uninterruptible(
-    Effect.suspend(() => {
-      const rest = watch.open()
-      return rest === Effect.void ? toBeClosed : Effect.andThen(rest, toBeClosed)
-    })
+    Effect.suspend(() => afterRest(watch.open(), () => toBeClosed))
   ).pipe(Effect.as(service))
 }
 

@@ -29,9 +29,10 @@ export const stall: Part = {
         })
       )
       // To start so many takes as long as all the rest.
-      const more = named
-        ? [yield* watching({ url: databaseUrl, size: 100_000, rounds: 7, turns: 1 })]
-        : []
+      const more =
+        named && !quick
+          ? [yield* watching({ url: databaseUrl, size: 100_000, rounds: 7, turns: 1 })]
+          : []
       return {
         figures: [held, ...more].flatMap(figuresOf),
         bars: barsOf(held),

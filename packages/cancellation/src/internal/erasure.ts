@@ -23,6 +23,14 @@ export const makeForget = (
 ) => {
   const { attempts, live, open, publish, store, writes } = options
 
+  const erase = (query: ForgetQuery) =>
+    Effect.flatten(
+      attempts.make(
+        "forget",
+        Effect.suspend(() => store.forget(query))
+      )
+    )
+
   // Erased they cannot be found any more. Not to find them costs the others a little time.
   const runningElsewhere = Effect.fnUntraced(function* (query: Place) {
     if (!store.supports.find || !store.supports.erasure) return []
@@ -49,12 +57,7 @@ export const makeForget = (
   const eraseIn = Effect.fnUntraced(function* (query: Place) {
     const others = yield* runningElsewhere(query)
     const cancel = cancelling(query)
-    const erased = yield* Effect.flatten(
-      attempts.make(
-        "forget",
-        Effect.suspend(() => store.forget(query))
-      )
-    )
+    const erased = yield* erase(query)
     yield* cancel
     if (others.length > 0) yield* publish(others)
     return erased
@@ -62,16 +65,7 @@ export const makeForget = (
 
   // Whole: what was erased is told, even if the caller is gone by then.
   return (query: ForgetQuery): Effect.Effect<number, MessageStoreError> =>
-    Effect.uninterruptible(
-      query._tag === "EndedBefore"
-        ? Effect.flatten(
-            attempts.make(
-              "forget",
-              Effect.suspend(() => store.forget(query))
-            )
-          )
-        : eraseIn(query)
-    )
+    Effect.uninterruptible(query._tag === "EndedBefore" ? erase(query) : eraseIn(query))
 }
 
 type Place = Exclude<ForgetQuery, { readonly _tag: "EndedBefore" }>

@@ -7,6 +7,12 @@ import * as Effect from "effect/Effect"
 /** Does something at once, and answers what is left of it: `Effect.void` if nothing is. */
 export type Step<T> = (subject: T) => Effect.Effect<void>
 
+/** What follows on the rest of a step, at once if nothing is left. */
+export const afterRest = <A>(
+  rest: Effect.Effect<void>,
+  next: () => Effect.Effect<A>
+): Effect.Effect<A> => (rest === Effect.void ? next() : Effect.flatMap(rest, next))
+
 /** One step after the other, in one go as far as nothing is left of them. */
 export const inSteps = <T>(
   subject: T,

@@ -17,7 +17,7 @@ import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from ".
 import { erasing, isUnanswered } from "./chronicle.ts"
 import type { Detection } from "./detection.ts"
 import type { Feed } from "./feed.ts"
-import { inSteps, type Step } from "./inSteps.ts"
+import { afterRest, inSteps, type Step } from "./inSteps.ts"
 import type { LeaseHolder } from "./lease.ts"
 import type { OpenWatches } from "./openWatches.ts"
 import { Part } from "./part.ts"
@@ -225,8 +225,7 @@ export class RunWatch implements Watch, Listed<RunWatch> {
     const part = new Part(this, run, key, store.supports.runs ? key : messageKey(run.ref))
     this.parts = [...this.parts, part]
     live.set(key, (live.get(key) ?? 0) + 1)
-    const added = feed.add(part)
-    return added === Effect.void ? this.tell(part) : Effect.flatMap(added, () => this.tell(part))
+    return afterRest(feed.add(part), () => this.tell(part))
   }
 
   private tell(part: Part): Effect.Effect<void> {
