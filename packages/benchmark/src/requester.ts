@@ -7,6 +7,7 @@ import * as Queue from "effect/Queue"
 import * as References from "effect/References"
 import { ChatId, MessageRef, MessageRepo, StopTarget } from "effect-cancellation"
 import { now, repoOn } from "./agents.ts"
+import { channel } from "./flags.ts"
 import { startKept } from "./kept.ts"
 
 /** Things to do, each at its moment. */
@@ -17,9 +18,10 @@ export interface Order {
 }
 
 export interface Request {
-  readonly kind: "message" | "chat" | "flag" | "flag at once"
+  /** A stop of a message or of a chat; or a flag, or all flags of a chat, set with the bare driver. */
+  readonly kind: "message" | "chat" | "flag" | "flag at once" | "flags of a chat"
   readonly chatId: string
-  /** Of the message, or of the row of the bare table. */
+  /** Of the message, or of the flag. */
   readonly id: string
   /** Milliseconds after the order has arrived. */
   readonly after: number
@@ -43,15 +45,19 @@ const carryOut = Effect.fnUntraced(function* ({ chatId, id, kind }: Request) {
       // As one would write it: the notification is sent if, and only if, the change is committed.
       return yield* sql.withTransaction(
         Effect.andThen(
-          sql`UPDATE bare SET user_aborted_at = now() WHERE id = ${Number(id)}`,
-          sql`SELECT pg_notify('bare', ${id})`
+          sql`UPDATE flags SET user_aborted_at = now() WHERE id = ${id}`,
+          sql`SELECT pg_notify(${channel}, ${id})`
         )
       )
     case "flag at once":
       // The least that a push through PostgreSQL has to pay.
       return yield* sql`WITH stopped AS (
-          UPDATE bare SET user_aborted_at = now() WHERE id = ${Number(id)} RETURNING id
-        ) SELECT pg_notify('bare', CAST(id AS text)) FROM stopped`
+          UPDATE flags SET user_aborted_at = now() WHERE id = ${id} RETURNING id
+        ) SELECT pg_notify(${channel}, id) FROM stopped`
+    case "flags of a chat":
+      return yield* sql`WITH stopped AS (
+          UPDATE flags SET user_aborted_at = now() WHERE chat_id = ${chatId} RETURNING id
+        ) SELECT pg_notify(${channel}, id) FROM stopped`
   }
 })
 
@@ -97,13 +103,24 @@ export const startRequester = Effect.fnUntraced(function* (url: string) {
     )
 })
 
-/** Stops a message. */
-export const stopOf = (ref: MessageRef, after = 0): Request => ({
-  kind: "message",
-  chatId: ref.chatId,
-  id: ref.messageId,
-  after
-})
+/** Stops a message, or sets its flag. */
+export const stopOf = (
+  { chatId, messageId }: MessageRef,
+  after = 0,
+  kind: Request["kind"] = "message"
+): Request => ({ kind, chatId, id: messageId, after })
+
+/** Stops these messages chat by chat, or sets their flags so: all of a chat with one request. */
+export const stopsByChat = (
+  refs: ReadonlyArray<MessageRef>,
+  kind: Request["kind"] = "chat"
+): ReadonlyArray<Request> =>
+  [...new Set(refs.map(({ chatId }) => chatId))].map((chatId) => ({
+    kind,
+    chatId,
+    id: "",
+    after: 0
+  }))
 
 const url = process.env["DATABASE_URL"]
 if (process.argv[1] === import.meta.filename && url !== undefined) {

@@ -7,8 +7,9 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { CancellationWatcher, type MessageRef } from "effect-cancellation"
 import { forkAll, messagesOf, now, repoOn, runInProcess, untilRunning } from "../agents.ts"
-import { type Bar, type Part, roundsOfLong } from "../Part.ts"
-import { type Request, startRequester, stopOf } from "../requester.ts"
+import { makeFlags, startListened, startPolled } from "../flags.ts"
+import { type Bar, type Figure, type Part, roundsOfLong } from "../Part.ts"
+import { type Request, startRequester, stopOf, stopsByChat } from "../requester.ts"
 import { percentile } from "../statistics.ts"
 
 // Of the process that takes the stops: each has one request under way.
@@ -20,26 +21,31 @@ export const burst: Part = {
   needsDatabase: true,
   run: (options) =>
     Effect.gen(function* () {
-      const { databaseUrl = "", quick } = options
-      yield* prepare(databaseUrl)
-      const order = yield* startRequester(databaseUrl)
+      const { databaseUrl: url = "", quick } = options
+      yield* prepare(url)
+      yield* makeFlags(url)
+      const order = yield* startRequester(url)
       const rounds: Record<Way, Array<Round>> = { chat: [], message: [] }
+      const floor: Record<Way, Array<Times>> = { chat: [], message: [] }
+      const hand: Record<Way, Array<Times>> = { chat: [], message: [] }
       const size = quick ? 1000 : 10_000
-      // Ten thousand commits take a while, and are ten thousand figures.
+      // Ten thousand commits take a while, and are ten thousand figures; a poller takes its interval.
       const times = { chat: roundsOfLong(options, 3), message: roundsOfLong(options, 1) }
+      const timesByHand = { chat: quick ? 0 : roundsOfLong(options, 1), message: 0 }
       for (const way of ways) {
         for (let round = 0; round < times[way]; round++) {
-          rounds[way].push(yield* once(databaseUrl, order, way, `${way}${round}`, size))
+          const one = { url, order, way, group: `${way}${round}`, size }
+          rounds[way].push(yield* watched(one))
+          floor[way].push(yield* bare(one))
+          if (round < timesByHand[way]) hand[way].push(yield* byHand(one))
         }
       }
       return {
-        figures: ways.flatMap((way) =>
-          figures.map(({ name, of, unit }) => ({
-            name: `${labels[way]}: ${name}`,
-            unit,
-            rounds: rounds[way].map((round) => round[of])
-          }))
-        ),
+        figures: ways.flatMap((way) => [
+          ...figuresOf(labels[way], rounds[way]),
+          ...figuresOf(`${labels[way]}, bare`, floor[way]),
+          ...figuresOf(`${labels[way]}, by hand`, hand[way])
+        ]),
         bars: [
           {
             name: "by chat: from the last request to the last interrupt",
@@ -57,7 +63,8 @@ export const burst: Part = {
         notes: [
           ...(quick ? ["Quick: 1,000 runs, not 10,000."] : []),
           "A request by message is one commit with NOTIFY, which PostgreSQL makes one after the other, so that 10,000 take longer than a second, and the agents keep up; a request by chat stops 100 runs in one.",
-          "Lost or doubled counts runs without exactly one event, one interrupt and one outcome, and rows written after their outcome."
+          "Lost or doubled counts runs without exactly one event, one interrupt and one outcome, and rows written after their outcome.",
+          "Bare are fibers that wait, and a listener that interrupts the one it hears of: nothing is asked, published or written. By hand is a poller each, 2 s, without push; nothing is written either."
         ]
       }
     }).pipe(runInProcess)
@@ -67,24 +74,32 @@ const ways = ["chat", "message"] as const
 type Way = (typeof ways)[number]
 const labels = { chat: "by chat", message: "by message" }
 
-interface Round {
+interface Times {
   readonly requesting: number
   readonly afterLast: number
   readonly p99: number
   readonly allOver: number
+}
+
+interface Round extends Times {
   readonly wrong: number
 }
 
-const figures: ReadonlyArray<{
-  readonly name: string
-  readonly of: keyof Round
-  readonly unit: "ms" | "count"
-}> = [
-  { name: "from the first request to the last answer", of: "requesting", unit: "ms" },
-  { name: "from the last request to the last interrupt", of: "afterLast", unit: "ms" },
-  { name: "from a run's request to its interrupt, p99", of: "p99", unit: "ms" },
-  { name: "from the last answer to the last outcome", of: "allOver", unit: "ms" }
+const figures: ReadonlyArray<{ readonly name: string; readonly of: keyof Times }> = [
+  { name: "from the first request to the last answer", of: "requesting" },
+  { name: "from the last request to the last interrupt", of: "afterLast" },
+  { name: "from a run's request to its interrupt, p99", of: "p99" },
+  { name: "from the last answer to the last outcome", of: "allOver" }
 ]
+
+const figuresOf = (label: string, rounds: ReadonlyArray<Times>): ReadonlyArray<Figure> =>
+  rounds.length === 0
+    ? []
+    : figures.map(({ name, of }) => ({
+        name: `${label}: ${name}`,
+        unit: "ms",
+        rounds: rounds.map((round) => round[of])
+      }))
 
 // Whatever is written to a row that has its outcome is noted.
 const prepare = Effect.fnUntraced(function* (url: string) {
@@ -97,58 +112,38 @@ const prepare = Effect.fnUntraced(function* (url: string) {
     ON agent_runs FOR EACH ROW WHEN (OLD.outcome IS NOT NULL) EXECUTE FUNCTION note_rewritten()`
 }, Effect.scoped)
 
-const once = Effect.fnUntraced(function* (
-  url: string,
-  order: Effect.Success<ReturnType<typeof startRequester>>,
-  way: Way,
-  group: string,
-  size: number
-) {
+interface Burst {
+  readonly url: string
+  readonly order: Effect.Success<ReturnType<typeof startRequester>>
+  readonly way: Way
+  readonly group: string
+  readonly size: number
+}
+
+const watched = Effect.fnUntraced(function* (burst: Burst) {
+  const { group, size, url } = burst
   const context = yield* Layer.build(repoOn(url))
   const sql = yield* Effect.provide(PgClient.PgClient, context)
   const refs = messagesOf(group, size)
-  const interrupts = new Map<string, Array<number>>()
+  const interrupts = new Map<string, number>()
+  let doubled = 0
   const events = new Map<string, number>()
-  const agents = yield* forkAll(
-    refs.map((ref) => {
-      const { messageId } = ref
-      return watched(
-        ref,
-        () => {
-          interrupts.set(messageId, [...(interrupts.get(messageId) ?? []), now()])
-        },
-        () => {
-          events.set(messageId, (events.get(messageId) ?? 0) + 1)
-        }
-      )
-    })
-  ).pipe(Effect.provide(context))
+  const onInterrupt = ({ messageId }: MessageRef) => {
+    if (interrupts.has(messageId)) doubled++
+    else interrupts.set(messageId, now())
+  }
+  const onEvent = ({ messageId }: MessageRef) => {
+    events.set(messageId, (events.get(messageId) ?? 0) + 1)
+  }
+  const agents = yield* forkAll(refs.map((ref) => inRun(ref, onInterrupt, onEvent))).pipe(
+    Effect.provide(context)
+  )
   yield* Effect.provide(
     untilRunning(group, (running) => running === size),
     context
   )
+  const times = yield* stopAll(burst, ofRuns, refs, agents, interrupts)
 
-  const requests =
-    way === "message"
-      ? refs.map((ref) => stopOf(ref))
-      : [...new Set(refs.map(({ chatId }) => chatId))].map((chatId): Request => ({
-          kind: "chat",
-          chatId,
-          id: "",
-          after: 0
-        }))
-  const { began, ended } = yield* order(requests, connections)
-  yield* Effect.forEach(agents, Fiber.await, { discard: true })
-  const over = now()
-
-  const perRequest = size / requests.length
-  const lastRequest = Math.max(...began)
-  const lastAnswer = Math.max(...ended)
-  const took = refs.map(
-    ({ messageId }, index) =>
-      (interrupts.get(messageId)?.[0] ?? Number.POSITIVE_INFINITY) -
-      (began[Math.floor(index / perRequest)] ?? Number.NaN)
-  )
   const rows = yield* sql<{ readonly message_id: string }>`SELECT message_id FROM agent_runs
     WHERE chat_id LIKE ${`${group}-%`} AND outcome = 'stopped' AND observed_at IS NOT NULL`
   const [rewritten] = yield* sql<{ readonly count: number }>`
@@ -156,25 +151,79 @@ const once = Effect.fnUntraced(function* (
   const stopped = new Set(rows.map((row) => row.message_id))
   const wrong = refs.filter(
     ({ messageId }) =>
-      interrupts.get(messageId)?.length !== 1 ||
-      events.get(messageId) !== 1 ||
-      !stopped.has(messageId)
+      !interrupts.has(messageId) || events.get(messageId) !== 1 || !stopped.has(messageId)
   )
   return {
-    requesting: lastAnswer - Math.min(...began),
-    afterLast:
-      Math.max(...Array.from(interrupts.values(), ([first = Number.NaN]) => first)) - lastRequest,
-    p99: percentile(took, 0.99),
-    allOver: over - lastAnswer,
-    wrong: wrong.length + (rewritten?.count ?? 0) + Math.abs(rows.length - size)
+    ...times,
+    wrong: wrong.length + doubled + (rewritten?.count ?? 0) + Math.abs(rows.length - size)
   } satisfies Round
 }, Effect.scoped)
 
-const watched = (ref: MessageRef, onInterrupt: () => void, onEvent: () => void) =>
+const inRun = (
+  ref: MessageRef,
+  onInterrupt: (ref: MessageRef) => void,
+  onEvent: (ref: MessageRef) => void
+) =>
   Effect.gen(function* () {
-    yield* CancellationWatcher.onCancellation(() => Effect.sync(onEvent))
+    yield* CancellationWatcher.onCancellation(() => Effect.sync(() => onEvent(ref)))
     yield* CancellationWatcher.runWithCancellation(
-      Effect.onInterrupt(Effect.never, () => Effect.sync(onInterrupt)),
+      Effect.onInterrupt(Effect.never, () => Effect.sync(() => onInterrupt(ref))),
       { cancelResult: undefined }
     )
   }).pipe(Effect.scoped, Effect.provide(CancellationWatcher.layer({ ref }), { local: true }))
+
+const bare = Effect.fnUntraced(function* (burst: Burst) {
+  const { group, size, url } = burst
+  const refs = messagesOf(`bare-${group}`, size)
+  const interrupts = new Map<string, number>()
+  const agents = yield* startListened(
+    url,
+    refs,
+    ({ messageId }) => void interrupts.set(messageId, now())
+  )
+  return yield* stopAll(burst, ofFlags, refs, agents, interrupts)
+}, Effect.scoped)
+
+const byHand = Effect.fnUntraced(function* (burst: Burst) {
+  const { group, size, url } = burst
+  const refs = messagesOf(`hand-${group}`, size)
+  const interrupts = new Map<string, number>()
+  const agents = yield* startPolled(url, refs, {
+    onInterrupt: ({ messageId }) => void interrupts.set(messageId, now())
+  })
+  return yield* stopAll(burst, ofFlags, refs, agents, interrupts)
+}, Effect.scoped)
+
+/** Asks for the stops of all, waits until all have ended, and says how long that took. */
+const stopAll = Effect.fnUntraced(function* (
+  { order, way }: Burst,
+  kinds: Readonly<Record<Way, Request["kind"]>>,
+  refs: ReadonlyArray<MessageRef>,
+  agents: ReadonlyArray<Fiber.Fiber<unknown, unknown>>,
+  // When each was interrupted, by message.
+  interrupts: ReadonlyMap<string, number>
+) {
+  const requests =
+    way === "message"
+      ? refs.map((ref) => stopOf(ref, 0, kinds.message))
+      : stopsByChat(refs, kinds.chat)
+  const { began, ended } = yield* order(requests, connections)
+  yield* Effect.forEach(agents, Fiber.await, { discard: true })
+  const over = now()
+  const lastAnswer = Math.max(...ended)
+  const perRequest = refs.length / requests.length
+  const took = refs.map(
+    ({ messageId }, index) =>
+      (interrupts.get(messageId) ?? Number.POSITIVE_INFINITY) -
+      (began[Math.floor(index / perRequest)] ?? Number.NaN)
+  )
+  return {
+    requesting: lastAnswer - Math.min(...began),
+    afterLast: Math.max(...interrupts.values()) - Math.max(...began),
+    p99: percentile(took, 0.99),
+    allOver: over - lastAnswer
+  } satisfies Times
+})
+
+const ofRuns = { chat: "chat", message: "message" } as const
+const ofFlags = { chat: "flags of a chat", message: "flag at once" } as const

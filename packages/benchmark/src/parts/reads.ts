@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
-import { SqlClient } from "effect/sql"
 import {
   countStatements,
   messagesOf,
@@ -13,7 +12,7 @@ import {
   startKnown,
   storesOn
 } from "../agents.ts"
-import { watchByHand } from "../handWritten.ts"
+import { makeFlags, startPolled } from "../flags.ts"
 import { type Bar, type Figure, type Part, roundsOfLong } from "../Part.ts"
 import { median } from "../statistics.ts"
 
@@ -25,10 +24,8 @@ export const reads: Part = {
     Effect.gen(function* () {
       const { databaseUrl = "", quick } = options
       const long = roundsOfLong(options, 2)
-      const stores = yield* Layer.build(storesOn(databaseUrl, { notify: false }))
-      const sql = yield* Effect.provide(SqlClient.SqlClient, stores)
-      yield* sql`CREATE TABLE by_hand (id text PRIMARY KEY, user_aborted_at timestamptz)`
-      yield* sql`INSERT INTO by_hand SELECT 'byHand-' || generate_series(0, 9999)`
+      yield* Effect.scoped(Layer.build(storesOn(databaseUrl, { notify: false })))
+      yield* makeFlags(databaseUrl)
       const sizes = quick ? [1, 100, 1000] : [1, 100, 1000, 10_000]
       // Each has connections of its own, and counts its own statements. All have ended before those
       // that take more begin.
@@ -86,27 +83,8 @@ const library = Effect.fnUntraced(function* (url: string, size: number, wanted: 
 })
 
 const handWritten = Effect.fnUntraced(function* (url: string, size: number, intervals: number) {
-  const context = yield* Layer.build(storesOn(url, { notify: false }))
-  const sql = yield* Effect.provide(SqlClient.SqlClient, context)
   let statements = 0
-  yield* Effect.forEach(
-    messagesOf("byHand", size),
-    ({ messageId }, index) =>
-      watchByHand({
-        isStopped: Effect.map(
-          sql`SELECT user_aborted_at IS NOT NULL AS stopped FROM by_hand WHERE id = ${messageId}`,
-          (rows) => {
-            statements++
-            return rows[0]?.["stopped"] === true
-          }
-        ),
-        pollInterval: "2 seconds",
-        pollTimeout: "5 seconds"
-      }).pipe(Effect.delay((index / size) * 2000), Effect.forkScoped),
-    { discard: true }
-  )
-  // All have begun, spread over an interval as runs are that begin when they like.
-  yield* Effect.sleep("2500 millis")
+  yield* startPolled(url, messagesOf(`byHand${size}`, size), { onLook: () => void statements++ })
   const rounds: Array<number> = []
   for (let round = 0; round < intervals; round++) {
     const before = statements

@@ -5,10 +5,13 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { MessageRef } from "effect-cancellation"
 import { messagesOf, repoOn, runInProcess, startKnown, storesOn } from "../agents.ts"
 import { watchTimers, watchTurns } from "../eventLoop.ts"
+import { makeFlags, startListened, startPolled } from "../flags.ts"
 import { type Bar, type Figure, type Part, roundsOfLong } from "../Part.ts"
-import { startRequester, stopOf } from "../requester.ts"
+import { type Request, startRequester, stopOf } from "../requester.ts"
 import { median } from "../statistics.ts"
 
 export const stall: Part = {
@@ -17,48 +20,85 @@ export const stall: Part = {
   needsDatabase: true,
   run: (options) =>
     Effect.gen(function* () {
-      const { databaseUrl = "", named, quick } = options
-      yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
-      // They have ended before others are watched.
-      const held = yield* Effect.scoped(
-        watching({
-          url: databaseUrl,
-          size: quick ? 1000 : 10_000,
-          rounds: quick ? 1 : 7,
-          turns: roundsOfLong(options, 2)
-        })
-      )
+      const { databaseUrl: url = "", named, quick } = options
+      yield* Effect.scoped(Layer.build(storesOn(url)))
+      yield* makeFlags(url)
+      const size = quick ? 1000 : 10_000
+      const rounds = quick ? 1 : 7
+      const turns = roundsOfLong(options, 2)
+      const others = { url, size, rounds: roundsOfLong(options, 1), turns: 0 }
+      // Those of one have ended before others are watched: they would count as theirs.
+      const held = yield* Effect.scoped(watching(library, { url, size, rounds, turns }))
+      const beside = quick
+        ? []
+        : yield* Effect.forEach([bare, byHand], (one) => Effect.scoped(watching(one, others)))
       // To start so many takes as long as all the rest.
       const more =
         named && !quick
-          ? [yield* watching({ url: databaseUrl, size: 100_000, rounds: 7, turns: 1 })]
+          ? [yield* watching(library, { url, size: 100_000, rounds: 7, turns: 1 })]
           : []
       return {
-        figures: [held, ...more].flatMap(figuresOf),
+        figures: [held, ...beside, ...more].flatMap(figuresOf),
         bars: barsOf(held),
         notes: [
-          "A round is 2 s, so that each has a tick. Delays are those of a timer that is due every millisecond (monitorEventLoopDelay); turns are measured from one setImmediate to the next, in rounds of their own.",
+          "A round is 2 s, so that each has a tick. Delays are those of a timer that is due every millisecond (monitorEventLoopDelay), which takes some of the processor itself, see the bare fibers; turns are measured from one setImmediate to the next, in rounds of their own.",
           "A turn in which a major garbage collection ended or began is told apart.",
+          "Bare are fibers that wait and a listener that interrupts the one it hears of, without asking. By hand is a poller each, without push.",
           ...(named ? [] : ["`npm run bench stall` watches 100,000 runs too."])
         ]
       }
     }).pipe(runInProcess)
 }
 
-const watching = Effect.fnUntraced(function* (options: {
-  readonly url: string
-  readonly size: number
-  readonly rounds: number
-  readonly turns: number
-}) {
+/** Whose event loop is looked at, while it watches runs that are stopped. */
+interface Contender {
+  /** Follows the number of runs in the names of its figures. */
+  readonly label: string
+  readonly kind: Request["kind"]
+  readonly start: (
+    url: string,
+    group: string,
+    refs: ReadonlyArray<MessageRef>
+  ) => Effect.Effect<ReadonlyArray<Fiber.Fiber<unknown, unknown>>, unknown, Scope.Scope>
+}
+
+const library: Contender = {
+  label: "",
+  kind: "message",
+  start: (url, group, refs) =>
+    Effect.flatMap(Layer.build(repoOn(url)), (context) =>
+      Effect.provide(startKnown(group, refs), context)
+    )
+}
+
+const bare: Contender = {
+  label: ", bare",
+  kind: "flag at once",
+  start: (url, _, refs) => startListened(url, refs)
+}
+
+const byHand: Contender = {
+  label: ", by hand",
+  kind: "flag at once",
+  start: (url, _, refs) => startPolled(url, refs)
+}
+
+const watching = Effect.fnUntraced(function* (
+  { kind, label, start }: Contender,
+  options: {
+    readonly url: string
+    readonly size: number
+    readonly rounds: number
+    readonly turns: number
+  }
+) {
   const { rounds, size, turns, url } = options
-  const group = `stall${size}`
   const order = yield* startRequester(url)
-  const context = yield* Layer.build(repoOn(url))
   const perRound = 200
   // As many are watched as was said until the last is stopped.
+  const group = `stall${size}${label}`
   const refs = messagesOf(group, size + perRound * (rounds + turns))
-  const agents = yield* Effect.provide(startKnown(group, refs), context)
+  const agents = yield* start(url, group, refs)
   globalThis.gc?.()
 
   const timers = watchTimers()
@@ -78,7 +118,7 @@ const watching = Effect.fnUntraced(function* (options: {
     const ended = agents.slice(from, from + perRound)
     from += perRound
     return Effect.andThen(
-      order(some.map((ref, index) => stopOf(ref, index * 10))),
+      order(some.map((ref, index) => stopOf(ref, index * 10, kind))),
       Effect.forEach(ended, Fiber.await, { discard: true })
     )
   })
@@ -101,17 +141,17 @@ const watching = Effect.fnUntraced(function* (options: {
     turns
   )
   immediates.stop()
-  return { size, idle, stopping, long }
+  return { label, size, idle, stopping, long }
 })
 
 type Watching = Effect.Success<ReturnType<typeof watching>>
 
-const figuresOf = ({ idle, long, size, stopping }: Watching): ReadonlyArray<Figure> => [
+const figuresOf = ({ idle, label, long, size, stopping }: Watching): ReadonlyArray<Figure> => [
   ...[
     { when: "100 stops a second", seen: stopping },
     { when: "nothing stops", seen: idle }
   ].flatMap(({ seen, when }): ReadonlyArray<Figure> => {
-    const name = (what: string) => `${size} runs, ${when}: ${what}`
+    const name = (what: string) => `${size} runs${label}, ${when}: ${what}`
     return [
       { name: name("delay, p99"), unit: "ms", rounds: seen.map(({ p99 }) => p99) },
       { name: name("delay, max"), unit: "ms", rounds: seen.map(({ max }) => max) },
@@ -119,17 +159,24 @@ const figuresOf = ({ idle, long, size, stopping }: Watching): ReadonlyArray<Figu
       { name: name("CPU of one core"), unit: "%", rounds: seen.map(({ cpu }) => cpu) }
     ]
   }),
-  {
-    name: `${size} runs, 100 stops a second: longest turn`,
-    unit: "ms",
-    rounds: long.map(({ max }) => max)
-  },
-  {
-    name: `${size} runs, 100 stops a second: longest turn without major collection`,
-    unit: "ms",
-    rounds: long.map(({ maxWithoutGc }) => maxWithoutGc)
-  }
+  ...turnsOf(size, long)
 ]
+
+const turnsOf = (size: number, long: Watching["long"]): ReadonlyArray<Figure> =>
+  long.length === 0
+    ? []
+    : [
+        {
+          name: `${size} runs, 100 stops a second: longest turn`,
+          unit: "ms",
+          rounds: long.map(({ max }) => max)
+        },
+        {
+          name: `${size} runs, 100 stops a second: longest turn without major collection`,
+          unit: "ms",
+          rounds: long.map(({ maxWithoutGc }) => maxWithoutGc)
+        }
+      ]
 
 const barsOf = ({ idle, long, size, stopping }: Watching): ReadonlyArray<Bar> => [
   {

@@ -1,10 +1,11 @@
 /**
  * What a burst of starts costs the database.
  */
+import { PgClient } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import { SqlClient } from "effect/sql"
+import type { MessageRef } from "effect-cancellation"
 import {
   countStatements,
   messagesOf,
@@ -15,8 +16,9 @@ import {
   storesOn,
   untilRunning
 } from "../agents.ts"
+import { addFlags, clientOn, insertFlags, isFlagSet, makeFlags } from "../flags.ts"
 import { watchByHand } from "../handWritten.ts"
-import { type Part, roundsOfLong } from "../Part.ts"
+import { type Figure, type Part, roundsOfLong } from "../Part.ts"
 
 export const start: Part = {
   name: "start",
@@ -27,22 +29,29 @@ export const start: Part = {
       const { databaseUrl = "", quick } = options
       yield* Effect.scoped(Layer.build(storesOn(databaseUrl)))
       const size = quick ? 1000 : 10_000
-      const rounds = yield* Effect.forEach(
-        Array.from({ length: roundsOfLong(options, 3) }, (_, round) => `start${round}`),
-        (group) => startAll(databaseUrl, group, size)
-      )
-      const byHand = quick ? [] : [yield* startAllByHand(databaseUrl, size)]
-      const of = (name: keyof (typeof rounds)[number]) => rounds.map((round) => round[name])
+      yield* makeFlags(databaseUrl)
+      const rounds: Array<Effect.Success<ReturnType<typeof startAll>>> = []
+      const bare: Array<Started> = []
+      const byHand: Array<Started> = []
+      const times = roundsOfLong(options, 3)
+      const timesByHand = quick ? 0 : roundsOfLong(options, 1)
+      for (let round = 0; round < times; round++) {
+        rounds.push(yield* startAll(databaseUrl, `start${round}`, size))
+        bare.push(yield* insertAll(databaseUrl, messagesOf(`bare${round}`, size)))
+        if (round >= timesByHand) continue
+        byHand.push(yield* startAllByHand(databaseUrl, messagesOf(`byHand${round}`, size)))
+      }
       return {
         figures: [
-          { name: "looks", unit: "count" as const, rounds: of("looks") },
-          { name: "transactions that start runs", unit: "count" as const, rounds: of("starts") },
-          { name: "statements, all told", unit: "count" as const, rounds: of("statements") },
-          { name: "until the store knows all", unit: "ms" as const, rounds: of("millis") },
-          ...byHand.flatMap((one) => [
-            { name: "by hand: statements", unit: "count" as const, rounds: [one.statements] },
-            { name: "by hand: until all were asked for", unit: "ms" as const, rounds: [one.millis] }
-          ])
+          { name: "looks", unit: "count" as const, rounds: rounds.map(({ looks }) => looks) },
+          {
+            name: "transactions that start runs",
+            unit: "count" as const,
+            rounds: rounds.map(({ starts }) => starts)
+          },
+          ...figuresOf("", "until the store knows all", rounds),
+          ...figuresOf("bare: ", "until all rows are there", bare),
+          ...figuresOf("by hand: ", "until all were asked for", byHand)
         ],
         bars: [
           {
@@ -55,10 +64,15 @@ export const start: Part = {
         notes: [
           ...(quick ? ["Quick: 1,000 runs, not 10,000."] : []),
           "The answer to a start is the first look: the last statement of the transaction that starts up to 1,000 runs. Its other statements lock, insert and renew the lease; BEGIN, SET and COMMIT have no span and are not counted.",
-          "By hand each run asks for itself, and writes no row: that is not counted."
+          "Bare is an INSERT of 1,000 rows, ten of them at once: no start can do with less. By hand each run asks for itself, and its row is there already."
         ]
       }
     }).pipe(runInProcess)
+}
+
+interface Started {
+  readonly statements: number
+  readonly millis: number
 }
 
 const startAll = Effect.fnUntraced(function* (url: string, group: string, size: number) {
@@ -80,23 +94,33 @@ const startAll = Effect.fnUntraced(function* (url: string, group: string, size: 
   }
 }, Effect.scoped)
 
-const startAllByHand = Effect.fnUntraced(function* (url: string, size: number) {
-  const context = yield* Layer.build(storesOn(url, { notify: false }))
-  const sql = yield* Effect.provide(SqlClient.SqlClient, context)
+const insertAll = Effect.fnUntraced(function* (url: string, refs: ReadonlyArray<MessageRef>) {
+  const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
+  const chunks = Array.from({ length: Math.ceil(refs.length / 1000) }, (_, index) =>
+    refs.slice(index * 1000, (index + 1) * 1000)
+  )
+  const began = now()
+  yield* Effect.forEach(chunks, (some) => insertFlags(sql, some), {
+    concurrency: "unbounded",
+    discard: true
+  })
+  return { statements: chunks.length, millis: now() - began } satisfies Started
+}, Effect.scoped)
+
+const startAllByHand = Effect.fnUntraced(function* (url: string, refs: ReadonlyArray<MessageRef>) {
+  yield* addFlags(url, refs)
+  const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
   let statements = 0
   const asked = yield* Latch.make(false)
   const began = now()
   yield* Effect.forEach(
-    messagesOf("byHand", size),
-    ({ messageId }) =>
+    refs,
+    (ref) =>
       watchByHand({
-        isStopped: Effect.map(
-          sql`SELECT user_aborted_at FROM agent_runs WHERE run_key = ${messageId}`,
-          () => {
-            statements++
-            if (statements === size) asked.openUnsafe()
-            return false
-          }
+        isStopped: Effect.tap(isFlagSet(sql, ref), () =>
+          Effect.sync(() => {
+            if (++statements === refs.length) asked.openUnsafe()
+          })
         ),
         pollInterval: "1 hour",
         pollTimeout: "1 minute"
@@ -104,5 +128,21 @@ const startAllByHand = Effect.fnUntraced(function* (url: string, size: number) {
     { discard: true }
   )
   yield* asked.await
-  return { statements, millis: now() - began }
+  return { statements, millis: now() - began } satisfies Started
 }, Effect.scoped)
+
+const figuresOf = (
+  label: string,
+  until: string,
+  rounds: ReadonlyArray<Started>
+): ReadonlyArray<Figure> =>
+  rounds.length === 0
+    ? []
+    : [
+        {
+          name: label === "" ? "statements, all told" : `${label}statements`,
+          unit: "count",
+          rounds: rounds.map(({ statements }) => statements)
+        },
+        { name: `${label}${until}`, unit: "ms", rounds: rounds.map(({ millis }) => millis) }
+      ]
