@@ -125,6 +125,21 @@ describe("Law 11: Nothing leaks", () => {
       ).pipe(inLab())
   )
 
+  it.effect(
+    "a run that ends while the look after a hint is under way leaves no look to repeat",
+    () =>
+      leavesNothing(
+        Effect.gen(function* () {
+          const faults = yield* StoreFaults
+          const { close, run } = yield* openKnown()
+          yield* faults.set({ reads: Fault.slow("10 millis") })
+          yield* hintOf(run)
+          yield* close()
+          yield* TestClock.adjust("10 millis")
+        })
+      ).pipe(inLab())
+  )
+
   it.effect("given-up work is the one fiber that stays, until it ends", () =>
     Effect.gen(function* () {
       const before = yield* fibers

@@ -7,8 +7,14 @@ import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { Fault, StoreFaults } from "effect-cancellation-testing"
-import { CancellationMetrics, CancellationWatcher, MessageStore } from "../src/index.ts"
-import { forkNow, inLab, looks, openKnown, refOf, settle } from "./fixture-1.ts"
+import {
+  CancellationMetrics,
+  CancellationWatcher,
+  MessageId,
+  MessageStore,
+  type RunOutcome
+} from "../src/index.ts"
+import { forkNow, inLab, looks, openKnown, recordOf, refOf, settle } from "./fixture-1.ts"
 import { faultyMemory, openRepo, openRepoUntil, openRun, recordIn, runIdOf } from "./fixture-2.ts"
 
 describe("Law 21: The end of a run waits for its first attempt, and no longer", () => {
@@ -35,6 +41,26 @@ describe("Law 21: The end of a run waits for its first attempt, and no longer", 
       assert.deepStrictEqual(ended, ["a", "b"])
       yield* faults.heal
       yield* TestClock.adjust("10 seconds")
+    }).pipe(inLab({ chunkSize: 1 }))
+  )
+
+  it.effect("of a turn of two messages, for the attempts at both", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const { close, run, watcher } = yield* openKnown()
+      yield* watcher.retarget(MessageId.make("next"))
+      yield* faults.ended("startRuns", 2)
+      yield* faults.set({ writes: Fault.slow("1 second") })
+      const closing = yield* forkNow(close())
+      const isOver: Array<boolean> = []
+      const outcomes: Array<RunOutcome | undefined> = []
+      for (const segment of [run, yield* watcher.run]) {
+        yield* TestClock.adjust("1 second")
+        isOver.push(closing.pollUnsafe() !== undefined)
+        outcomes.push((yield* recordOf(segment))?.outcome)
+      }
+      assert.deepStrictEqual(isOver, [false, true])
+      assert.deepStrictEqual(outcomes, ["completed", "completed"])
     }).pipe(inLab({ chunkSize: 1 }))
   )
 
