@@ -256,7 +256,7 @@ const open = (
 const runOf = ({ ref, runId }: CancellationWatcherOptions): Run =>
   runId === undefined && ref instanceof MessageRef
     ? // Checked when it was made, and a UUID needs no check.
-      Run.make({ ref, runId: RunId.make(globalThis.crypto.randomUUID(), unchecked) }, unchecked)
+      new Run({ ref, runId: RunId.make(globalThis.crypto.randomUUID(), unchecked) }, unchecked)
     : Run.make({ ref, runId: runId ?? RunId.make(globalThis.crypto.randomUUID()) })
 
 const unchecked = { disableChecks: true }

@@ -28,7 +28,7 @@ import { makeWrites } from "./internal/writes.ts"
 import { MessageRef, ProcessId, Run } from "./Message.ts"
 import { type ForgetQuery, MessageStore, type RunQuery } from "./MessageStore.ts"
 import type { MessageStoreError } from "./MessageStoreError.ts"
-import { type RunRecord, StopIntent, type StopReceipt, StopTarget } from "./StopRequest.ts"
+import { type RunRecord, StopIntent, type StopReceipt, type StopTarget } from "./StopRequest.ts"
 import { StopSignal } from "./StopSignal.ts"
 
 /**
@@ -153,6 +153,8 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   const writes = makeWrites({ ...common, startsAnswered: feed.started })
   const leaseHolder = lease === undefined ? undefined : makeLeaseHolder({ ...common, lease })
 
+  // Made once: it is what nearly every stop says, and making it is a good part of asking for one.
+  const byUser = StopIntent.make({ reason: "user" })
   const open = makeOpenWatches()
   const live = new Map<string, number>()
   let draining = false
@@ -240,7 +242,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   )
 
   return MessageRepo.of({
-    requestStop: (target, intent = StopIntent.make({ reason: "user" })) =>
+    requestStop: (target, intent = byUser) =>
       // Whole, for at most `pollTimeout` and the telling: a stop that was stored is told, even if
       // the caller is gone by then.
       Effect.uninterruptible(
@@ -268,6 +270,6 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
 })
 
 const targetOf = (target: StopTarget | MessageRef | Run): StopTarget => {
-  if (target instanceof MessageRef) return StopTarget.cases.Message.make({ ref: target })
-  return target instanceof Run ? StopTarget.cases.Run.make({ run: target }) : target
+  if (target instanceof MessageRef) return { _tag: "Message", ref: target }
+  return target instanceof Run ? { _tag: "Run", run: target } : target
 }

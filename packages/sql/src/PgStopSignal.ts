@@ -25,7 +25,7 @@ import * as Stream from "effect/Stream"
 import {
   InvalidSetting,
   type Run,
-  StopHint,
+  type StopHint,
   StopSignal,
   StopSignalError
 } from "effect-cancellation"
@@ -151,7 +151,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
   const hear = ({ payload }: PgConnection.Notification) => {
     const run = decodeStop(payload)
     if (Option.isSome(run)) {
-      return Effect.asVoid(PubSub.publish(hints, StopHint.cases.Hint.make({ run: run.value })))
+      return Effect.asVoid(PubSub.publish(hints, { _tag: "Hint", run: run.value }))
     }
     if (warnedOfNonsense) return Effect.void
     warnedOfNonsense = true
@@ -172,7 +172,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
     }
     if (!missed) return
     missed = false
-    yield* PubSub.publish(hints, StopHint.cases.Reconnected.make({}))
+    yield* PubSub.publish(hints, { _tag: "Reconnected" })
   })
 
   const watch = Effect.gen(function* () {

@@ -11,6 +11,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { constVoid } from "effect/Function"
 import { type MessageStoreError, unavailable } from "../MessageStoreError.ts"
 
 const maxLeftovers = 2
@@ -57,18 +58,13 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
           const exit = fiber.pollUnsafe()
           if (exit !== undefined) return Effect.succeed(answerOf(operation, exit, understood))
           return Effect.flatMap(Effect.forkDetach(Effect.sleep(timeout)), (timer) =>
-            restore(firstOf(fiber, timer)).pipe(
-              Effect.map(() => fiber.pollUnsafe()),
-              Effect.ensuring(
-                Effect.sync(() => {
-                  timer.interruptUnsafe()
-                  if (fiber.pollUnsafe() === undefined) leave(operation, fiber)
-                })
-              ),
-              Effect.map((answer) =>
-                answer === undefined
-                  ? Exit.fail(unavailable(operation, new Error("it took too long")))
-                  : answerOf(operation, answer, understood)
+            restore(
+              firstOf(fiber, timer, () => leave(operation, fiber)).pipe(
+                Effect.map((answer) =>
+                  answer === undefined
+                    ? Exit.fail(unavailable(operation, new Error("it took too long")))
+                    : answerOf(operation, answer, understood)
+                )
               )
             )
           )
@@ -77,11 +73,36 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
   }
 }
 
-// No race of effects, which is two more fibers: this is on the way of every stop.
-const firstOf = <A, E>(call: Fiber.Fiber<A, E>, timer: Fiber.Fiber<void>): Effect.Effect<void> =>
+/**
+ * How the call went; nothing if the timer ended first. Who waits no longer leaves the call. No race of
+ * effects, which is two more fibers: this is on the way of every stop.
+ */
+const firstOf = <A, E>(
+  call: Fiber.Fiber<A, E>,
+  timer: Fiber.Fiber<void>,
+  leave: () => void
+): Effect.Effect<Exit.Exit<A, E> | undefined> =>
   Effect.callback((resume) => {
-    const removers = [call, timer].map((fiber) => fiber.addObserver(() => resume(Effect.void)))
-    return Effect.sync(() => removers.forEach((remove) => remove()))
+    // Each may have ended by now, and is heard at once then.
+    let ignoreCall = constVoid
+    let ignoreTimer = constVoid
+    ignoreTimer = timer.addObserver(() => {
+      ignoreCall()
+      leave()
+      resume(Effect.undefined)
+    })
+    ignoreCall = call.addObserver((exit) => {
+      ignoreTimer()
+      // Whoever waits goes on within this, and not before a timer has been taken down.
+      resume(Effect.succeed(exit))
+      timer.interruptUnsafe()
+    })
+    return Effect.sync(() => {
+      ignoreCall()
+      ignoreTimer()
+      timer.interruptUnsafe()
+      leave()
+    })
   })
 
 // A store that throws is a store that did not answer: it must not take the feed down with it.

@@ -197,7 +197,11 @@ export class RunWatch implements Watch, Listed<RunWatch> {
 
   stepUnsafe(run: Run, request: StopRequest, by: DetectedBy, at: number): Effect.Effect<void> {
     if (this.closed || this.detection.isCancelledUnsafe()) return Effect.void
-    const event = CancellationEvent.make({ run, request, detectedAt: at, detectedBy: by })
+    // Of parts that have been looked at.
+    const event = new CancellationEvent(
+      { run, request, detectedAt: at, detectedBy: by },
+      { disableChecks: true }
+    )
     // Before the step: interrupted work ends, and its run closes, within it.
     if (by !== "local") this.unobserved = this.partOf(runKey(run))
     this.detection.stepUnsafe(event)

@@ -4,7 +4,7 @@
  * Five ids of 255 characters can take 5,100 bytes, and an entry of an index of PostgreSQL at most
  * 2,704. The ids are stored beside, as they are.
  */
-import { createHash } from "node:crypto"
+import * as crypto from "node:crypto"
 import { defaultTenant, type MessageRef, type Run, type StopTarget } from "effect-cancellation"
 
 export interface Keys {
@@ -55,5 +55,10 @@ const chatIds = (chat: Chat) => [...tenantOf(chat), chat.chatId]
 
 const messageIds = (ref: MessageRef) => [...chatIds(ref), ref.messageId]
 
-const hash = (ids: ReadonlyArray<string>): string =>
-  createHash("sha256").update(JSON.stringify(ids)).digest("base64url")
+// In one call it takes a tenth of the time, on the way of every stop; Node has that from 20.12 on.
+const sha256 =
+  "hash" in crypto
+    ? (text: string): string => crypto.hash("sha256", text, "base64url")
+    : (text: string): string => crypto.createHash("sha256").update(text).digest("base64url")
+
+const hash = (ids: ReadonlyArray<string>): string => sha256(JSON.stringify(ids))
