@@ -174,7 +174,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
     Effect.flatten(attempts.make(operation, Effect.suspend(call)))
 
   const publish = (run: Run) =>
-    signal.publish(run).pipe(
+    Effect.suspend(() => signal.publish(run)).pipe(
       Effect.timeout(pollTimeout),
       Effect.catchCause((cause) =>
         Effect.annotateLogs(

@@ -23,4 +23,23 @@ describe("Law 16: An answer that comes late", () => {
       assert.isFalse(yield* again.watcher.isCancelled)
     }).pipe(inLab())
   )
+
+  it.effect("that calls the first lost does not cancel the run that was begun anew", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const repo = yield* MessageRepo
+      const first = yield* openKnown({ pollInterval: "1 hour" })
+      yield* faults.set({ leases: Fault.fail })
+      yield* TestClock.adjust("31 seconds")
+      yield* Effect.orDie(faults.store.sweepLost)
+      yield* faults.set({ stopRequests: Fault.late("1 second") })
+      yield* forkNow(first.watcher.check)
+      yield* repo.forget(ForgetQuery.cases.Chat.make({ chatId: first.run.ref.chatId }))
+      yield* first.close()
+      const again = yield* open({ pollInterval: "1 hour" })
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      assert.isFalse(yield* again.watcher.isCancelled)
+    }).pipe(inLab())
+  )
 })

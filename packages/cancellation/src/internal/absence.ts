@@ -66,6 +66,8 @@ export const makeAbsence = (knowsRuns: boolean): Absence => {
         const deleted: Array<Segment> = []
         const unwritten: Array<Segment> = []
         for (const segment of asked) {
+          // Ended by what else this look found: nothing would forget it again.
+          if (!segment.isWatched) continue
           if (!gone.has(segment.key)) {
             missing.delete(segment)
             if (!knowsRuns && !failed.has(segment.key)) segment.seen = true

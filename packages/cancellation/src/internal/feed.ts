@@ -18,7 +18,7 @@ import type { StopReason, StopRequest } from "../StopRequest.ts"
 import { makeAbsence } from "./absence.ts"
 import { understoodLook } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
-import { inSteps } from "./inSteps.ts"
+import { afterRest } from "./inSteps.ts"
 import { makeFindings } from "./findings.ts"
 import { makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
@@ -129,9 +129,8 @@ export const makeFeed = (options: {
     then: () => Effect.Effect<A>,
     from = 0
   ): Effect.Effect<A> => {
-    const isOne = all.length <= chunkSize
     // An earlier chunk may have taken its time, and ended some of these.
-    const asked = watchedOf(isOne ? all : all.slice(from, from + chunkSize))
+    const asked = watchedOf(all.slice(from, from + chunkSize))
     if (asked.length === 0) return lookAfter(all, by, then, from)
     reads.updateUnsafe(1, context)
     const began = absence.began(asked)
@@ -188,7 +187,7 @@ export const makeFeed = (options: {
   // One look in flight, the rest joined into the next: none of them waits for a tick.
   const looks = (
     by: DetectedBy,
-    afterwards: (looked: ReadonlyArray<Segment>) => Effect.Effect<void>
+    beginning: (wanted: ReadonlyArray<Segment>) => Effect.Effect<void>
   ) =>
     makeLane<Segment>({
       scope,
@@ -196,22 +195,22 @@ export const makeFeed = (options: {
       process: (items) => {
         const wanted = Array.from(new Set(items)).filter(isWatched)
         if (wanted.length === 0) return Effect.succeed([])
+        const afterwards = beginning(wanted)
         return spanned(
           () => wanted.length,
           by
-        )(lookAt(wanted, by)).pipe(
-          Effect.andThen(Effect.suspend(() => afterwards(wanted))),
-          Effect.as([])
-        )
+        )(lookAt(wanted, by)).pipe(Effect.andThen(afterwards), Effect.as([]))
       }
     })
   const first = looks("start", () => Effect.void)
-  const hinted = looks("hint", (looked) => {
-    const announced = looked.filter(({ isAnnounced }) => isAnnounced)
+  const hinted = looks("hint", (wanted) => {
+    const announced = wanted.filter(({ isAnnounced }) => isAnnounced)
     for (const segment of announced) segment.isAnnounced = false
-    return Effect.forEach(announced.filter(isWatched), (segment) => recheck(segment), {
-      discard: true
-    })
+    return Effect.suspend(() =>
+      Effect.forEach(announced.filter(isWatched), (segment) => recheck(segment), {
+        discard: true
+      })
+    )
   })
   const recheck = (segment: Segment) =>
     Effect.forEach(rechecks, (pause) =>
@@ -231,8 +230,6 @@ export const makeFeed = (options: {
       })
     )
 
-  const afterRemoval = [polling.update, outage.remove]
-
   return {
     add: (segment) => {
       segment.isWatched = true
@@ -248,7 +245,7 @@ export const makeFeed = (options: {
         absence.remove(segment)
         segment.recheck?.interruptUnsafe()
       }
-      return inSteps(removed, afterRemoval)
+      return afterRest(polling.update(), () => outage.remove(removed))
     },
     want: polling.want,
     unwant: polling.unwant,

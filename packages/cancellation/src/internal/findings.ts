@@ -62,12 +62,12 @@ export const makeFindings = (options: {
     by: DetectedBy,
     began: LookBegan
   ) {
-    const isNews = look.requests.length > 0 || look.failures.length > 0
+    const isNews = look.requests.length + look.lost.length + look.failures.length > 0
     const keys = new Set(isNews ? asked.map((segment) => segment.key) : [])
     // Stops first: nothing else that a look brings is in a hurry.
     yield* stop(look, keys, by)
     for (const run of look.lost) {
-      for (const segment of watchedUnder(runKey(run))) {
+      for (const segment of keys.has(runKey(run)) ? watchedUnder(runKey(run)) : []) {
         if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")
       }
     }
