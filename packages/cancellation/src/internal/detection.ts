@@ -36,7 +36,8 @@ export class Detection {
   private closed = false
   // What most runs never need is made at its first use.
   private handlers: Set<Handler> | undefined
-  private listeners: ReadonlyArray<() => void> | undefined
+  private listener: (() => void) | undefined
+  private otherListeners: Set<() => void> | undefined
   private pubsub: PubSub.PubSub<CancellationEvent> | undefined
   private controller: AbortController | undefined
 
@@ -65,12 +66,16 @@ export class Detection {
       listener()
       return constVoid
     }
-    // Mostly one, and seldom more than a few: a `Set` would be the largest part of a run.
-    this.listeners = this.listeners === undefined ? [listener] : [...this.listeners, listener]
-    return () => {
-      const left = this.listeners?.filter((other) => other !== listener)
-      this.listeners = left?.length === 0 ? undefined : left
+    // Mostly one: a `Set` for it would be the largest part of a run.
+    if (this.listener === undefined) {
+      this.listener = listener
+      return () => {
+        if (this.listener === listener) this.listener = undefined
+      }
     }
+    const others = (this.otherListeners ??= new Set())
+    others.add(listener)
+    return () => void others.delete(listener)
   }
 
   /** Takes the step, if it was not taken before. Call it uninterruptibly, and `startHandlers` next. */
@@ -83,10 +88,12 @@ export class Detection {
     this.handlers?.forEach((handler) => {
       handler.state = "due"
     })
-    const { listeners } = this
-    this.listeners = undefined
-    listeners?.forEach((listener) => listener())
-    Deferred.doneUnsafe(this.waiters, Effect.succeed(detected))
+    const { listener, otherListeners } = this
+    this.listener = undefined
+    this.otherListeners = undefined
+    if (listener !== undefined) apart(listener)
+    otherListeners?.forEach(apart)
+    apart(() => Deferred.doneUnsafe(this.waiters, Effect.succeed(detected)))
     if (this.pubsub !== undefined) PubSub.publishUnsafe(this.pubsub, detected)
     this.controller?.abort(abortError(detected))
   }
@@ -161,15 +168,15 @@ export class Detection {
   }
 
   /**
-   * Starts the handlers that the step found, each once; at once, or when this fiber pauses next. A
-   * step; call it uninterruptibly.
+   * Starts the handlers that the step found, each once; for a check at once, else when this fiber
+   * pauses next. A step; call it uninterruptibly.
    */
-  startHandlers(startImmediately: boolean): Effect.Effect<void> {
+  startHandlers(): Effect.Effect<void> {
     const detected = this.event
     if (detected === undefined || this.handlers === undefined) return Effect.void
     return Effect.forEach(
       this.dueHandlers(),
-      (handler) => this.startHandler(handler, detected, startImmediately),
+      (handler) => this.startHandler(handler, detected, detected.detectedBy === "check"),
       { discard: true }
     )
   }
@@ -255,6 +262,18 @@ export class Detection {
           : Effect.logWarning("A cancellation handler took longer than handlerTimeout; interrupted")
       })
     )
+  }
+}
+
+// An observer of a fiber that ends within the step may throw. That is the program's own uncaught error, as
+// of a listener on the signal, and keeps nobody else from being told.
+const apart = (tell: () => unknown): void => {
+  try {
+    tell()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
   }
 }
 

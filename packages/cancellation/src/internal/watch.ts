@@ -96,7 +96,7 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   ]
 
   private static readonly stopping: ReadonlyArray<Step<RunWatch>> = [
-    ({ detection }) => detection.startHandlers(detection.eventUnsafe()?.detectedBy === "check"),
+    ({ detection }) => detection.startHandlers(),
     ({ parts, shared }) => shared.feed.remove(parts),
     ({ pollInterval, shared }) => shared.feed.unwant(pollInterval),
     (watch) => watch.tellObserved(),
@@ -223,19 +223,20 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   }
 
   private begin(run: Run): Effect.Effect<void> {
-    if (this.closed) return Effect.void
     const { feed, live, store } = this.shared
     const key = runKey(run)
     const part = new Part(this, run, key, store.supports.runs ? key : messageKey(run.ref))
     this.parts = [...this.parts, part]
+    // Another watch may have told the store of it: its end is told, whether or not this start was sent.
+    if (live.has(key)) part.start = "sent"
     live.set(key, (live.get(key) ?? 0) + 1)
     return afterRest(feed.add(part), () => this.tell(part))
   }
 
   private tell(part: Part): Effect.Effect<void> {
     const { feed, store, writes } = this.shared
-    // Closed or cancelled meanwhile by another fiber: nothing would remove it again.
-    if (this.closed || this.detection.isCancelledUnsafe()) return feed.remove([part])
+    // Cancelled meanwhile by another fiber: nothing would remove it again before its end.
+    if (this.detection.isCancelledUnsafe()) return feed.remove([part])
     // For a store that knows runs the answer to the start is the first look.
     return store.supports.runs ? writes.start(part) : feed.firstLook(part)
   }
@@ -251,9 +252,7 @@ export class RunWatch implements Watch, Listed<RunWatch> {
       const unanswered = all.filter(isUnanswered)
       const unsent = unanswered.filter(({ start }) => start === "waiting")
       const answers = Effect.flatMap(writes.answered(unanswered), () =>
-        this.closed || this.detection.isCancelledUnsafe()
-          ? Effect.void
-          : look(unanswered.filter((part) => part.failure !== undefined || !unsent.includes(part)))
+        look(unanswered.filter((part) => part.failure !== undefined || !unsent.includes(part)))
       ).pipe(Effect.timeoutOption(pollTimeout))
       const known = all.filter((part) => !unanswered.includes(part))
       return Effect.all([look(known), answers], { concurrency: 2 }).pipe(
@@ -272,7 +271,7 @@ export class RunWatch implements Watch, Listed<RunWatch> {
 
   private writeOutcome(): Effect.Effect<void> {
     const { store, writes } = this.shared
-    const over = this.parts.filter(({ key }) => this.isLastOf(key))
+    const over = this.parts.filter(({ key }) => this.leaveRun(key))
     return store.supports.runs ? writes.ended(over, this.outcome) : Effect.void
   }
 
@@ -283,8 +282,8 @@ export class RunWatch implements Watch, Listed<RunWatch> {
     return Effect.void
   }
 
-  /** Whether no other watch has the run. */
-  private isLastOf(key: string): boolean {
+  /** Answers whether no other watch has the run. */
+  private leaveRun(key: string): boolean {
     const { live } = this.shared
     const others = (live.get(key) ?? 1) - 1
     if (others > 0) live.set(key, others)
@@ -314,9 +313,15 @@ export class RunWatch implements Watch, Listed<RunWatch> {
       this.context
     )
     const told = Effect.annotateLogs(Effect.logInfo("Run cancelled"), attributes)
-    return Effect.useSpan("CancellationWatcher.detected", { attributes }, () =>
+    return Effect.useSpan("CancellationWatcher.detected", { attributes }, (span) =>
       // A line that nobody reads needs no context of its own: very many runs may be stopped at once.
-      Effect.flatMap(LogLevel.isEnabled("Info"), (isRead) => (isRead ? told : Effect.void))
-    ).pipe(Effect.updateContext((_: Context.Context<never>) => this.context))
+      Effect.flatMap(LogLevel.isEnabled("Info"), (isRead) =>
+        isRead ? Effect.withParentSpan(told, span) : Effect.void
+      )
+    ).pipe(
+      Effect.updateContext((_: Context.Context<never>) => this.context),
+      // A logger or tracer that throws must not keep other runs of the same look from their handlers.
+      Effect.catchCause(() => Effect.void)
+    )
   }
 }
