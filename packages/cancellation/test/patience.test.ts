@@ -96,3 +96,28 @@ describe("Patience", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+describe("Patience where the clock is set back", () => {
+  it.effect("waits no longer for that", () =>
+    Effect.gen(function* () {
+      const base = yield* Clock.Clock
+      let offset = 0
+      const millis = () => base.currentTimeMillisUnsafe() + offset
+      const clock: Clock.Clock = {
+        ...base,
+        currentTimeMillisUnsafe: millis,
+        currentTimeMillis: Effect.sync(millis),
+        sleep: (duration) => base.sleep(duration)
+      }
+      const scope = yield* Scope.fork(yield* Effect.scope)
+      const context = yield* Effect.provideService(Effect.context<never>(), Clock.Clock, clock)
+      const patience = makePatience({ scope, context, limit: Duration.seconds(5) })
+      const never = Deferred.makeUnsafe<void>()
+      const waiting = yield* forkNow(Effect.suspend(() => patience.await([never])))
+      yield* TestClock.adjust("1 second")
+      offset = -3_600_000
+      yield* TestClock.adjust("4 seconds")
+      assert.isDefined(waiting.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+})

@@ -14,6 +14,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Lease, MessageStore } from "../MessageStore.ts"
+import { understoodRows } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
 import { annotations } from "./words.ts"
 
@@ -55,7 +56,7 @@ export const makeLeaseHolder = (options: {
   })
 
   const sweep = Effect.gen(function* () {
-    const exit = yield* attempts.make("sweepLost", store.sweepLost)
+    const exit = yield* attempts.make("sweepLost", store.sweepLost, understoodRows)
     if (Exit.isFailure(exit)) return yield* Effect.logDebug("No sweep for lost runs", exit.cause)
     for (const { owner, run } of exit.value) {
       yield* Effect.logWarning(`A run is lost: its process ${owner ?? "unknown"} is gone`).pipe(

@@ -50,7 +50,8 @@ export const makePatience = (options: {
     Effect.gen(function* () {
       for (;;) {
         const now = clock.currentTimeMillisUnsafe()
-        end(waits.filter(({ until }) => until <= now))
+        // Nobody can have longer to wait than the limit: then the clock was set back.
+        end(waits.filter(({ until }) => until <= now || until > now + limit))
         waits = waits.filter((wait) => !isDone(wait))
         const [next] = waits
         if (timer !== own) return

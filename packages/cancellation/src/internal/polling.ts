@@ -51,7 +51,7 @@ export const makePolling = (options: {
     yield* Fiber.await(tick)
   })
 
-  const pollWhileNeeded = Effect.gen(function* () {
+  const pollWhileNeeded: Effect.Effect<void> = Effect.gen(function* () {
     lastLook = yield* Clock.currentTimeMillis
     while (true) {
       if (tick !== undefined) yield* Fiber.await(tick)
@@ -66,8 +66,10 @@ export const makePolling = (options: {
     }
   }).pipe(
     Effect.ensuring(
-      Effect.sync(() => {
+      // This fiber may pause between its last look at what is watched and here: look again.
+      Effect.suspend(() => {
         polling = false
+        return scope.state._tag === "Closed" ? Effect.void : update()
       })
     ),
     Effect.updateContext((_: Context.Context<never>) => context)

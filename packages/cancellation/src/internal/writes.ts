@@ -78,10 +78,10 @@ export const makeWrites = (options: {
     context,
     process: Effect.fnUntraced(function* (items) {
       const now = yield* Clock.currentTimeMillis
-      const wanted = items.filter(({ giveUpAt, start }) =>
-        giveUpAt === undefined ? true : start !== "waiting" && giveUpAt > now
-      )
-      answer(items.filter((one) => isErased(one) || !wanted.includes(one)))
+      const isWanted = ({ giveUpAt, start }: Chronicle) =>
+        giveUpAt === undefined || (start !== "waiting" && giveUpAt > now)
+      const wanted = items.filter(isWanted)
+      answer(items.filter((one) => isErased(one) || !isWanted(one)))
       let again: ReadonlyArray<Chronicle> = []
       let failures = 0
       for (let from = 0, end = 0; from < wanted.length; from = end) {
