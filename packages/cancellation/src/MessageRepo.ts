@@ -201,11 +201,14 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   }
 
   let resubscriptions = 0
-  const listen = Effect.suspend(() => (resubscriptions > 0 ? feed.lookAtAll() : Effect.void)).pipe(
+  // What comes while it looks waits with the signal, and is the next look.
+  const listen = Effect.suspend(() =>
+    feed.hear(resubscriptions > 0 ? [{ _tag: "Reconnected" }] : [])
+  ).pipe(
     Effect.andThen(
-      Stream.runForEach(signal.hints, (hint) => {
+      Stream.runForEachArray(signal.hints, (hints) => {
         resubscriptions = 1
-        return hint._tag === "Hint" ? feed.hint(hint.run) : feed.lookAtAll()
+        return feed.hear(hints)
       })
     ),
     Effect.catchCause((cause) =>

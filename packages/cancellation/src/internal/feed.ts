@@ -15,6 +15,7 @@ import { messageKey, type Run, runKey } from "../Message.ts"
 import type { MessageStore } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { StopReason, StopRequest } from "../StopRequest.ts"
+import type { StopHint } from "../StopSignal.ts"
 import { makeAbsence } from "./absence.ts"
 import { understoodLook } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
@@ -66,8 +67,8 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
    * watched here.
    */
   readonly hint: (run: Run) => Effect.Effect<void>
-  /** Hints may have been missed: one look at everything. */
-  readonly lookAtAll: () => Effect.Effect<void>
+  /** Hints from elsewhere, all that have come; until what they are about has been looked at. */
+  readonly hear: (hints: ReadonlyArray<StopHint>) => Effect.Effect<void>
   /** A start is the first look at a run: how it went. */
   readonly started: (
     runs: ReadonlyArray<Run>,
@@ -105,8 +106,12 @@ export const makeFeed = (options: {
 
   const watchedUnder = segments.under
   const findings = makeFindings({ store, context, outage, absence, watchedUnder })
-  const hintedBy = (run: Run): ReadonlyArray<Segment> =>
-    hintable === undefined ? watchedUnder(runKey(run)) : hintable.under(messageKey(run.ref))
+  const announcedBy = (run: Run): ReadonlyArray<Segment> => {
+    const meant =
+      hintable === undefined ? watchedUnder(runKey(run)) : hintable.under(messageKey(run.ref))
+    for (const segment of meant) segment.isAnnounced = true
+    return meant
+  }
   const isWatched = (segment: Segment): boolean => segment.isWatched
 
   // Mostly all of them.
@@ -252,12 +257,15 @@ export const makeFeed = (options: {
     look: lookNow,
     firstLook: first.offer,
     hint: (run) => {
-      const meant = hintedBy(run)
-      if (meant.length === 0) return Effect.void
-      for (const segment of meant) segment.isAnnounced = true
-      return hinted.offerAll(meant)
+      const meant = announcedBy(run)
+      return meant.length === 0 ? Effect.void : hinted.offerAll(meant)
     },
-    lookAtAll: () => hinted.offerAll(segments.all()),
+    hear: (hints) => {
+      const announced = hints.flatMap((hint) => (hint._tag === "Hint" ? announcedBy(hint.run) : []))
+      // Others may have been missed: one look at everything.
+      const meant = hints.some(({ _tag }) => _tag === "Reconnected") ? segments.all() : announced
+      return meant.length === 0 ? Effect.void : hinted.work(meant)
+    },
     started: (runs, exit) =>
       Effect.suspend(() => {
         const watched = runs.flatMap((run) => watchedUnder(runKey(run)))
