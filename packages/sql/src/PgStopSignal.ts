@@ -16,7 +16,6 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
@@ -32,6 +31,7 @@ import {
 import { lineOf, plainly } from "./internal/errors.ts"
 import { checkUrl } from "./internal/postgresUrl.ts"
 import { defaultChannel as sharedChannel } from "./internal/settings.ts"
+import { type HintInbox, makeHintInbox } from "./internal/hintInbox.ts"
 import { listenerConfig, openListener } from "./internal/stopListener.ts"
 import { decodeStop, encodeStop } from "./internal/stopNotification.ts"
 import { makeProbe } from "./internal/stopProbe.ts"
@@ -122,9 +122,11 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
   // Of this process alone, so that the others are not woken.
   const probeChannel = `effect_cancellation_probe_${globalThis.crypto.randomUUID().replaceAll("-", "")}`
 
-  const hints = yield* Effect.acquireRelease(PubSub.unbounded<StopHint>(), PubSub.shutdown)
   const wanted = yield* Latch.make(false)
-  let subscribers = 0
+  const inboxes = yield* Effect.acquireRelease(
+    Effect.sync(() => new Set<HintInbox>()),
+    (all) => Effect.sync(() => all.forEach((inbox) => inbox.end()))
+  )
   let listening = false
   // Whether a subscriber was there while nothing listened.
   let missed = false
@@ -134,26 +136,30 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
   let warnedAt: bigint | undefined
   let warnedOfNonsense = false
 
-  const subscriber = Effect.acquireRelease(
+  const subscribed = Effect.acquireRelease(
     Effect.sync(() => {
-      subscribers++
+      const inbox = makeHintInbox()
+      inboxes.add(inbox)
       missed = missed || !listening
       wanted.openUnsafe()
+      return inbox
     }),
-    () =>
+    (inbox) =>
       Effect.sync(() => {
-        if (--subscribers > 0) return
+        inboxes.delete(inbox)
+        if (inboxes.size > 0) return
         missed = false
         wanted.closeUnsafe()
       })
   )
 
-  const hear = ({ payload }: PgConnection.Notification) => {
-    const run = decodeStop(payload)
-    if (Option.isSome(run)) {
-      return Effect.asVoid(PubSub.publish(hints, { _tag: "Hint", run: run.value }))
-    }
-    if (warnedOfNonsense) return Effect.void
+  const tell = (hints: ReadonlyArray<StopHint>) => inboxes.forEach((inbox) => inbox.offer(hints))
+
+  // Together what has come together: of a chat that is stopped, one look reaches all runs.
+  const hear = (notifications: ReadonlyArray<PgConnection.Notification>) => {
+    const runs = notifications.map(({ payload }) => decodeStop(payload)).filter(Option.isSome)
+    tell(runs.map(({ value }) => ({ _tag: "Hint", run: value })))
+    if (warnedOfNonsense || runs.length === notifications.length) return Effect.void
     warnedOfNonsense = true
     return Effect.logWarning(
       `Ignored a notification on the channel ${channel} that names no run, and will ignore further ones silently; does another program use this channel?`
@@ -172,7 +178,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
     }
     if (!missed) return
     missed = false
-    yield* PubSub.publish(hints, { _tag: "Reconnected" })
+    tell([{ _tag: "Reconnected" }])
   })
 
   const watch = Effect.gen(function* () {
@@ -188,7 +194,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
     listening = true
     listeningSince = yield* Clock.monotonicTimeNanos
     return yield* Effect.raceAllFirst([
-      Effect.forever(Effect.flatMap(Queue.take(queues.hints), hear)),
+      Effect.forever(Effect.flatMap(Queue.takeAll(queues.hints), hear)),
       Effect.forever(Effect.flatMap(Queue.take(queues.probes), probe.received)),
       watch
     ])
@@ -198,7 +204,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
     const lasted = works && (yield* Clock.monotonicTimeNanos) - listeningSince >= enough
     works = false
     listening = false
-    missed = subscribers > 0
+    missed = inboxes.size > 0
     if (warnedAt === undefined) {
       warnedAt = yield* Clock.monotonicTimeNanos
       yield* Effect.logWarning(
@@ -224,13 +230,7 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
         Effect.mapError((cause) => new StopSignalError({ cause: plainly(cause) })),
         Effect.asVoid
       ),
-    hints: Stream.unwrap(
-      Effect.gen(function* () {
-        const subscription = yield* PubSub.subscribe(hints)
-        yield* subscriber
-        return Stream.fromSubscription(subscription)
-      })
-    )
+    hints: Stream.unwrap(Effect.map(subscribed, ({ hints }) => hints))
   }
 })
 
