@@ -235,7 +235,7 @@ const open = (
     check: Effect.suspend(() => (detection.isCancelledUnsafe() ? stopped : watch.look(answer))),
     isCancelled: detection.isCancelled,
     cancellation: detection.cancellation,
-    events: Stream.suspend(() => detection.events),
+    events: detection.events,
     onCancellation: (handler) => detection.onCancellation(handler),
     abortSignal: detection.abortSignal,
     runWithCancellation: makeRunWithCancellation(cancellable),
