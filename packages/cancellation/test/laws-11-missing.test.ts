@@ -25,7 +25,7 @@ describe("Law 11: What a look found", () => {
         return {
           run,
           key: runKey(run),
-          hintKey: runKey(run),
+          address: runKey(run),
           seen: true,
           stale: false,
           isWatched: true,
@@ -49,7 +49,7 @@ describe("Law 11: What a look found", () => {
         context: yield* Effect.context<never>(),
         outage,
         absence,
-        watchedUnder: (key) => segments.filter((one) => one.isWatched && one.key === key)
+        segmentsOf: (run) => segments.filter((one) => one.isWatched && one.key === runKey(run))
       })
       const request = StopRequest.make({ userAbortedAt: 1, reason: "user" })
       const look = {

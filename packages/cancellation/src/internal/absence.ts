@@ -68,9 +68,9 @@ export const makeAbsence = (knowsRuns: boolean): Absence => {
         for (const segment of asked) {
           // Ended by what else this look found: nothing would forget it again.
           if (!segment.isWatched) continue
-          if (!gone.has(segment.key)) {
+          if (gone.size === 0 || !gone.has(segment.key)) {
             missing.delete(segment)
-            if (!knowsRuns && !failed.has(segment.key)) segment.seen = true
+            if (!knowsRuns && (failed.size === 0 || !failed.has(segment.key))) segment.seen = true
             continue
           }
           const first = missing.get(segment)

@@ -31,8 +31,8 @@ export interface Segment {
   readonly run: Run
   /** Of the run. */
   readonly key: string
-  /** Of what a hint can name: the run, or the message if the store knows no runs. */
-  readonly hintKey: string
+  /** The key of what a stop can name: the run, or the message if the store knows no runs. */
+  readonly address: string
   /** The store has or had a row for it, so that the row's absence means something. */
   seen: boolean
   /** It had ended before it was started here, so that being `lost` says nothing about this process. */
@@ -89,11 +89,7 @@ export const makeFeed = (options: {
   readonly maxBlind: Duration.Duration | undefined
 }): Feed => {
   const { attempts, chunkSize, context, scope, store } = options
-  const segments = makeSegmentIndex<Segment>(({ key }) => key)
-  // Where there are no runs, whoever hints cannot name the one that is watched.
-  const hintable = store.supports.runs
-    ? undefined
-    : makeSegmentIndex<Segment>(({ hintKey }) => hintKey)
+  const segments = makeSegmentIndex<Segment>(({ address }) => address)
   const absence = makeAbsence(store.supports.runs)
 
   const outage = makeOutage<Segment>({
@@ -104,11 +100,16 @@ export const makeFeed = (options: {
       Effect.forEach(blind, (segment) => segment.detect("unreachable", "local"), { discard: true })
   })
 
-  const watchedUnder = segments.under
-  const findings = makeFindings({ store, context, outage, absence, watchedUnder })
+  // Where there are no runs, whoever hints cannot name the one that is watched.
+  const reachedBy = (run: Run): ReadonlyArray<Segment> =>
+    segments.under(store.supports.runs ? runKey(run) : messageKey(run.ref))
+  const segmentsOf = (run: Run): ReadonlyArray<Segment> => {
+    const reached = reachedBy(run)
+    return store.supports.runs ? reached : reached.filter(({ key }) => key === runKey(run))
+  }
+  const findings = makeFindings({ store, context, outage, absence, segmentsOf })
   const announcedBy = (run: Run): ReadonlyArray<Segment> => {
-    const meant =
-      hintable === undefined ? watchedUnder(runKey(run)) : hintable.under(messageKey(run.ref))
+    const meant = reachedBy(run)
     for (const segment of meant) segment.isAnnounced = true
     return meant
   }
@@ -239,14 +240,12 @@ export const makeFeed = (options: {
     add: (segment) => {
       segment.isWatched = true
       segments.add(segment)
-      hintable?.add(segment)
       return polling.update()
     },
     remove: (removed) => {
       for (const segment of removed) {
         segment.isWatched = false
         segments.remove(segment)
-        hintable?.remove(segment)
         absence.remove(segment)
         segment.recheck?.interruptUnsafe()
       }
@@ -268,7 +267,7 @@ export const makeFeed = (options: {
     },
     started: (runs, exit) =>
       Effect.suspend(() => {
-        const watched = runs.flatMap((run) => watchedUnder(runKey(run)))
+        const watched = runs.flatMap(segmentsOf)
         if (watched.length === 0) return Effect.void
         return Exit.isSuccess(exit)
           ? outage.reached(watched)

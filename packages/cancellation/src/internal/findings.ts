@@ -7,7 +7,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { DetectedBy } from "../CancellationEvent.ts"
 import { requestToDetection } from "../CancellationMetrics.ts"
-import { runKey } from "../Message.ts"
+import { type Run, runKey } from "../Message.ts"
 import type { MessageStore, StopLook } from "../MessageStore.ts"
 import type { MessageStoreError } from "../MessageStoreError.ts"
 import type { Absence, LookBegan } from "./absence.ts"
@@ -31,9 +31,10 @@ export const makeFindings = (options: {
   readonly context: Context.Context<never>
   readonly outage: Outage<Segment>
   readonly absence: Absence
-  readonly watchedUnder: (key: string) => ReadonlyArray<Segment>
+  /** Those that are watched. */
+  readonly segmentsOf: (run: Run) => ReadonlyArray<Segment>
 }): Findings => {
-  const { absence, context, outage, watchedUnder } = options
+  const { absence, context, outage, segmentsOf } = options
   const knowsRuns = options.store.supports.runs
 
   // All are interrupted before anything else is done for one of them.
@@ -46,8 +47,7 @@ export const makeFindings = (options: {
     const detectedAt = yield* Clock.currentTimeMillis
     const rest: Array<Effect.Effect<void>> = []
     for (const { request, run } of requests) {
-      const key = runKey(run)
-      const watched = asked.has(key) ? watchedUnder(key) : []
+      const watched = asked.has(runKey(run)) ? segmentsOf(run) : []
       if (watched.length === 0) continue
       for (const segment of watched) rest.push(segment.stepUnsafe(request, by, detectedAt))
       // Both times are the store's, so that no duration is taken across two clocks.
@@ -67,7 +67,7 @@ export const makeFindings = (options: {
     // Stops first: nothing else that a look brings is in a hurry.
     yield* stop(look, keys, by)
     for (const run of look.lost) {
-      for (const segment of keys.has(runKey(run)) ? watchedUnder(runKey(run)) : []) {
+      for (const segment of keys.has(runKey(run)) ? segmentsOf(run) : []) {
         if (segment.seen && !segment.stale) yield* segment.detect("unreachable", "local")
       }
     }
@@ -75,7 +75,7 @@ export const makeFindings = (options: {
     const unreached: Array<Segment> = []
     let cause: Cause.Cause<MessageStoreError> | undefined
     for (const { error, run } of look.failures) {
-      for (const segment of keys.has(runKey(run)) ? watchedUnder(runKey(run)) : []) {
+      for (const segment of keys.has(runKey(run)) ? segmentsOf(run) : []) {
         failed.add(segment)
         if (error.reason._tag !== "StoreUnavailable") {
           yield* outage.malformed(segment, error)

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { DetectedBy } from "../CancellationEvent.ts"
-import type { Run } from "../Message.ts"
+import { type Run, runKey } from "../Message.ts"
 import type { RunRecord, StopReason, StopRequest } from "../StopRequest.ts"
 import type { Chronicle } from "./chronicle.ts"
 import type { Segment } from "./feed.ts"
@@ -27,8 +27,7 @@ interface Owner {
 // A class, because there is one for each run, as of `Detection`.
 export class Part implements Segment, Chronicle {
   readonly run: Run
-  readonly key: string
-  readonly hintKey: string
+  readonly address: string
   seen = false
   stale = false
   isWatched = false
@@ -40,12 +39,19 @@ export class Part implements Segment, Chronicle {
   giveUpAt: Chronicle["giveUpAt"] = undefined
   failure: Chronicle["failure"] = undefined
   private readonly watch: Owner
+  private ownKey: string | undefined
 
-  constructor(watch: Owner, run: Run, key: string, hintKey: string) {
+  /** With its key, if it is known by now. */
+  constructor(watch: Owner, run: Run, address: string, key?: string) {
     this.watch = watch
     this.run = run
-    this.key = key
-    this.hintKey = hintKey
+    this.address = address
+    this.ownKey = key
+  }
+
+  // Where the store knows no runs, most are never asked for it.
+  get key(): string {
+    return (this.ownKey ??= runKey(this.run))
   }
 
   started(record: RunRecord): Effect.Effect<void> {

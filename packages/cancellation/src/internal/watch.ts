@@ -6,14 +6,13 @@ import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { constant } from "effect/Function"
-import * as LogLevel from "effect/LogLevel"
-import * as Metric from "effect/Metric"
 import * as Scheduler from "effect/Scheduler"
 import { CancellationEvent, type DetectedBy } from "../CancellationEvent.ts"
-import { runsWatched, stopsDetected } from "../CancellationMetrics.ts"
+import { runsWatched } from "../CancellationMetrics.ts"
 import { type MessageId, messageKey, MessageRef, Run, runKey } from "../Message.ts"
 import type { MessageStore } from "../MessageStore.ts"
 import { type RunOutcome, type RunRecord, type StopReason, StopRequest } from "../StopRequest.ts"
+import { announced } from "./announcement.ts"
 import { erasing, isUnanswered } from "./chronicle.ts"
 import type { Detection } from "./detection.ts"
 import type { Feed } from "./feed.ts"
@@ -56,7 +55,10 @@ export interface WatchContext {
   readonly writes: Writes
   readonly lease: LeaseHolder | undefined
   readonly open: OpenWatches
-  /** How many watches of this repo have the run, by its key: the last to close says how it ended. */
+  /**
+   * How many watches of this repo have the run, by its key: the last to close says how it ended. Empty
+   * if the store knows no runs.
+   */
   readonly live: Map<string, number>
   readonly pollTimeout: Duration.Duration
   /** Runs that open are cancelled. */
@@ -223,14 +225,21 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   }
 
   private begin(run: Run): Effect.Effect<void> {
-    const { feed, live, store } = this.shared
-    const key = runKey(run)
-    const part = new Part(this, run, key, store.supports.runs ? key : messageKey(run.ref))
+    const part = this.shared.store.supports.runs
+      ? this.joinRun(run)
+      : new Part(this, run, messageKey(run.ref))
     this.parts = [...this.parts, part]
+    return afterRest(this.shared.feed.add(part), () => this.tell(part))
+  }
+
+  private joinRun(run: Run): Part {
+    const { live } = this.shared
+    const key = runKey(run)
+    const part = new Part(this, run, key, key)
     // Another watch may have told the store of it: its end is told, whether or not this start was sent.
     if (live.has(key)) part.start = "sent"
     live.set(key, (live.get(key) ?? 0) + 1)
-    return afterRest(feed.add(part), () => this.tell(part))
+    return part
   }
 
   private tell(part: Part): Effect.Effect<void> {
@@ -271,8 +280,11 @@ export class RunWatch implements Watch, Listed<RunWatch> {
 
   private writeOutcome(): Effect.Effect<void> {
     const { store, writes } = this.shared
-    const over = this.parts.filter(({ key }) => this.leaveRun(key))
-    return store.supports.runs ? writes.ended(over, this.outcome) : Effect.void
+    if (!store.supports.runs) return Effect.void
+    return writes.ended(
+      this.parts.filter(({ key }) => this.leaveRun(key)),
+      this.outcome
+    )
   }
 
   private leave(): Effect.Effect<void> {
@@ -302,26 +314,6 @@ export class RunWatch implements Watch, Listed<RunWatch> {
 
   private announce(): Effect.Effect<void> {
     const event = this.detection.eventUnsafe()
-    if (event === undefined) return Effect.void
-    const attributes = {
-      ...annotations(event.run),
-      "effect_cancellation.reason": event.request.reason,
-      "effect_cancellation.detected_by": event.detectedBy
-    }
-    Metric.withAttributes(stopsDetected, { detected_by: event.detectedBy }).updateUnsafe(
-      1,
-      this.context
-    )
-    const told = Effect.annotateLogs(Effect.logInfo("Run cancelled"), attributes)
-    return Effect.useSpan("CancellationWatcher.detected", { attributes }, (span) =>
-      // A line that nobody reads needs no context of its own: very many runs may be stopped at once.
-      Effect.flatMap(LogLevel.isEnabled("Info"), (isRead) =>
-        isRead ? Effect.withParentSpan(told, span) : Effect.void
-      )
-    ).pipe(
-      Effect.updateContext((_: Context.Context<never>) => this.context),
-      // A logger or tracer that throws must not keep other runs of the same look from their handlers.
-      Effect.catchCause(() => Effect.void)
-    )
+    return event === undefined ? Effect.void : announced(event, this.context)
   }
 }
