@@ -78,6 +78,37 @@ describe(`PostgreSQL, with ${rows} runs`, () => {
   )
 
   it.live(
+    "does so too where many run, and none did when the rows were counted",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* withTables
+        const { sentBy, store } = yield* recording(sql)
+        const running = 10_000
+        yield* sql`INSERT INTO agent_runs (run_key, message_key, company_id, user_id, chat_id,
+            message_id, run_id, started_at, current, ended_at, outcome)
+          SELECT 'run-' || n, 'message-' || n, 'company', 'user', n / 10, n, n, now(), TRUE, now(),
+            'completed' FROM generate_series(1, 400) AS n`
+        yield* sql`ANALYZE agent_runs`
+        yield* fill(sql, running)
+        yield* sql`UPDATE agent_runs SET ended_at = NULL, outcome = NULL WHERE owner IS NOT NULL`
+        const ofRuns = Object.entries(operations(store, running)).filter(
+          ([name]) => !/chat|findRuns/.test(name)
+        )
+        for (const [name, operation] of ofRuns) {
+          for (const sent of yield* sentBy(operation)) {
+            if (sent.text.startsWith("INSERT")) continue
+            for (const mode of ["force_custom_plan", "force_generic_plan"] as const) {
+              const plan = yield* planOf(sql, sent, mode)
+              const told = `${name}, ${mode}:\n${sent.text}\n${plan}`
+              assert.notMatch(plan, /agent_runs_running/, told)
+            }
+          }
+        }
+      }).pipe(Effect.provide(Postgres.layer({ maxConnections: 2 }))),
+    { timeout }
+  )
+
+  it.live(
     "does so too on a connection that has known the table when it was empty",
     () =>
       Effect.gen(function* () {

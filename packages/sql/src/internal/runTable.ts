@@ -31,7 +31,10 @@ export const makeRunTable = (
 
   const stopping = (stop: Stop) => sql`UPDATE agent_runs SET user_aborted_at = ${dialect.clock},
     stop_reason = ${stop.reason}, stop_requested_by = ${stop.requestedBy}, stop_note = ${stop.note}`
-  const isOpen = sql.literal("current = TRUE AND outcome IS NULL AND user_aborted_at IS NULL")
+  // Not `IS NULL`, which is the condition of an index: where few ran when the server last counted the
+  // table's rows, it would take that index in place of a key's, and read all that run now.
+  const isUnended = sql.literal("coalesce(agent_runs.outcome, '') = ''")
+  const isOpen = sql`current = TRUE AND ${isUnended} AND user_aborted_at IS NULL`
 
   // Put together once and prepared: both would take longer than the way to the server and back. For
   // one row a plan by index is made for all but the smallest tables; one made for such a table is
@@ -49,6 +52,7 @@ export const makeRunTable = (
     columns,
     sameRun,
     isItem,
+    isUnended,
 
     /** Runs of a list, in its order. */
     inOrder: (list: Keys) =>

@@ -72,7 +72,7 @@ export const makeRuns = (options: {
     const isKnown = (run: Run) => known.has(keys.run(run))
     if (lease !== undefined && runs.some(isKnown)) {
       yield* dialect.planned(sql`UPDATE agent_runs SET owner = ${lease.owner} FROM ${dialect.items(list)}
-        WHERE ${runTable.isItem} AND agent_runs.outcome IS NULL`)
+        WHERE ${runTable.isItem} AND ${runTable.isUnended}`)
     }
     const fresh = distinct(runs.filter((run) => !isKnown(run)))
     if (fresh.length > 0) yield* insert(fresh, lease)
