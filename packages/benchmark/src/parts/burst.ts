@@ -31,12 +31,13 @@ export const burst: Part = {
       const size = quick ? 1000 : 10_000
       // Ten thousand commits take a while, and are ten thousand figures; a poller takes its interval.
       const times = { chat: roundsOfLong(options, 3), message: roundsOfLong(options, 1) }
+      const timesBare = { ...times, message: roundsOfLong(options, 0) }
       const timesByHand = { chat: quick ? 0 : roundsOfLong(options, 1), message: 0 }
       for (const way of ways) {
         for (let round = 0; round < times[way]; round++) {
           const one = { url, order, way, group: `${way}${round}`, size }
           rounds[way].push(yield* watched(one))
-          floor[way].push(yield* bare(one))
+          if (round < timesBare[way]) floor[way].push(yield* bare(one))
           if (round < timesByHand[way]) hand[way].push(yield* byHand(one))
         }
       }

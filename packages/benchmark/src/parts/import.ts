@@ -19,7 +19,7 @@ export const importing: Part = {
   name: "import",
   about: "time and size to load effect-cancellation beyond effect",
   needsDatabase: false,
-  run: async ({ quick }) => {
+  run: async (options) => {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), "effect-cancellation-import-"))
     try {
       const modules = path.join(folder, "node_modules")
@@ -38,7 +38,8 @@ export const importing: Part = {
         { name: "by hand", times: timesOf(folder, first, "./hand.mjs") }
       ] as const
       const all = contenders.map((): Array<Times> => [])
-      for (let round = 0; round < (quick ? 5 : 21); round++) {
+      const rounds = options.named ? 21 : options.quick ? 5 : 7
+      for (let round = 0; round < rounds; round++) {
         for (const [index, { times }] of contenders.entries()) all[index]?.push(times())
       }
       const figures = contenders.flatMap(({ name }, index): ReadonlyArray<Figure> => {

@@ -19,11 +19,11 @@ export const latency: Part = {
   name: "latency",
   about: "stop to interrupt in another process, PostgreSQL with push, by the number of runs",
   needsDatabase: true,
-  run: ({ databaseUrl = "", quick }) =>
+  run: ({ databaseUrl = "", named, quick }) =>
     Effect.gen(function* () {
       yield* prepare(databaseUrl)
       const sizes = quick ? [1, 1000] : [1, 1000, 10_000]
-      const stops = quick ? 8 : 45
+      const stops = quick ? 8 : named ? 45 : 25
       const all = yield* Effect.forEach(sizes, (size) =>
         Effect.scoped(measure({ url: databaseUrl, size, rounds: 7, stops }))
       )

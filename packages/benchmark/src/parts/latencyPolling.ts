@@ -28,13 +28,11 @@ export const latencyPolling: Part = {
       const phase = (watchings: ReadonlyArray<Watching>, millis: number) =>
         stopAtRandom(order, watchings, stops, millis)
       // Before the library's, because so many pollers take the processor and the pool for themselves.
-      const byHand = yield* Effect.forEach(
-        quick ? [] : named ? [[1, 1000], [10_000]] : [[1, 1000]],
-        (some) =>
-          Effect.forEach(some, (size) => startByHand(url, size, stops)).pipe(
-            Effect.flatMap((watchings) => phase(watchings, named ? 14_000 : 4000)),
-            Effect.scoped
-          )
+      const byHand = yield* Effect.forEach(named && !quick ? [[1, 1000], [10_000]] : [], (some) =>
+        Effect.forEach(some, (size) => startByHand(url, size, stops)).pipe(
+          Effect.flatMap((watchings) => phase(watchings, 14_000)),
+          Effect.scoped
+        )
       )
       const [floor, ...runs] = yield* Effect.all(
         [startFloor(url, stops), ...sizes.map((size) => startRuns(size, stops))],
@@ -46,7 +44,10 @@ export const latencyPolling: Part = {
         bars: together.slice(0, runs.length).flatMap(barsOf),
         notes: [
           `${stops} stops of each size at random moments of ${quick ? 2 : 14} s; a round is 2 s. All sizes are watched at the same time.`,
-          "Bare is one SELECT of all flags every 2 s, at the same time. By hand is a poller each, before the rest begins.",
+          "Bare is one SELECT of all flags every 2 s, at the same time.",
+          named
+            ? "By hand is a poller each, before the rest begins."
+            : "`npm run bench latency-polling` has pollers by hand too.",
           ...(quick ? [] : ["1 run is 500 repos of one run each, whose ticks fall as they like."])
         ]
       }

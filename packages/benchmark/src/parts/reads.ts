@@ -23,7 +23,7 @@ export const reads: Part = {
   run: (options) =>
     Effect.gen(function* () {
       const { databaseUrl = "", quick } = options
-      const long = roundsOfLong(options, 2)
+      const long = roundsOfLong(options, 1)
       yield* Effect.scoped(Layer.build(storesOn(databaseUrl, { notify: false })))
       yield* makeFlags(databaseUrl)
       const sizes = quick ? [1, 100, 1000] : [1, 100, 1000, 10_000]
@@ -36,7 +36,7 @@ export const reads: Part = {
           }),
           Effect.forEach(
             sizes.filter((size) => size <= 1000),
-            (size) => handWritten(databaseUrl, size, roundsOfLong(options, 4)),
+            (size) => handWritten(databaseUrl, size, roundsOfLong(options, 3)),
             { concurrency: "unbounded" }
           )
         ],

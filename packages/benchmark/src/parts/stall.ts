@@ -26,25 +26,26 @@ export const stall: Part = {
       const size = quick ? 1000 : 10_000
       const rounds = quick ? 1 : 7
       const turns = roundsOfLong(options, 2)
-      const others = { url, size, rounds: roundsOfLong(options, 1), turns: 0 }
+      const others = { url, size, rounds, turns: 0 }
       // Those of one have ended before others are watched: they would count as theirs.
       const held = yield* Effect.scoped(watching(library, { url, size, rounds, turns }))
-      const beside = quick
-        ? []
-        : yield* Effect.forEach([bare, byHand], (one) => Effect.scoped(watching(one, others)))
+      const isLong = named && !quick
+      const beside = isLong
+        ? yield* Effect.forEach([bare, byHand], (one) => Effect.scoped(watching(one, others)))
+        : []
       // To start so many takes as long as all the rest.
-      const more =
-        named && !quick
-          ? [yield* watching(library, { url, size: 100_000, rounds: 7, turns: 1 })]
-          : []
+      const more = isLong
+        ? [yield* watching(library, { url, size: 100_000, rounds: 7, turns: 1 })]
+        : []
       return {
         figures: [held, ...beside, ...more].flatMap(figuresOf),
         bars: barsOf(held),
         notes: [
           "A round is 2 s, so that each has a tick. Delays are those of a timer that is due every millisecond (monitorEventLoopDelay), which takes some of the processor itself, see the bare fibers; turns are measured from one setImmediate to the next, in rounds of their own.",
           "A turn in which a major garbage collection ended or began is told apart.",
-          "Bare are fibers that wait and a listener that interrupts the one it hears of, without asking. By hand is a poller each, without push.",
-          ...(named ? [] : ["`npm run bench stall` watches 100,000 runs too."])
+          named
+            ? "Bare are fibers that wait and a listener that interrupts the one it hears of, without asking. By hand is a poller each, without push."
+            : "`npm run bench stall` has bare fibers, pollers by hand and 100,000 runs too."
         ]
       }
     }).pipe(runInProcess)
