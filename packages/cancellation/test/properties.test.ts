@@ -48,7 +48,8 @@ describe(
         least: {
           "a cancelled wrap": 40,
           "a wrap of a cancelled run": 15,
-          "work that ended by itself after the stop": 0.6,
+          // In one of a hundred schedules: by chance it may be a third of that.
+          "work that ended by itself after the stop": 0.25,
           "abandoned work": 3,
           "an outer interrupt": 20,
           "an outer interrupt of a cancelled wrap": 1,
