@@ -64,14 +64,15 @@ const answer = (
   rows: ReadonlyArray<LookupRow>,
   now: number
 ): StopLook => {
-  // A row that names no message belongs to nobody, and hides nobody's.
-  const byMessage = new Map<string | undefined, LookupRow>()
-  for (const row of rows) if (row?.ref !== undefined) byMessage.set(messageKey(row.ref), row)
+  const isInOrder =
+    rows.length === runs.length && rows.every((row, index) => row?.ref === runs[index]?.ref)
+  // Most lookups answer the very refs in their order: then no keys need be made of them.
+  const byMessage = isInOrder ? undefined : rowsByMessage(rows)
   const requests: Array<StopLook["requests"][number]> = []
   const gone: Array<Run> = []
   const failures: Array<StopLook["failures"][number]> = []
   for (const [index, run] of runs.entries()) {
-    const row = byMessage.get(keys[index])
+    const row = byMessage === undefined ? rows[index] : byMessage.get(keys[index])
     if (row === undefined) {
       gone.push(run)
       continue
@@ -86,6 +87,13 @@ const answer = (
     requests.push({ run, request: StopRequest.make({ userAbortedAt, reason: "user" }) })
   }
   return { requests, gone, lost: [], failures, now }
+}
+
+// A row that names no message belongs to nobody, and hides nobody's.
+const rowsByMessage = (rows: ReadonlyArray<LookupRow>) => {
+  const byMessage = new Map<string | undefined, LookupRow>()
+  for (const row of rows) if (row?.ref !== undefined) byMessage.set(messageKey(row.ref), row)
+  return byMessage
 }
 
 // "", false and 0 occur where a proxy or a careless serializer wrote them; none of them is a stop.
