@@ -201,7 +201,6 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   }
 
   let resubscriptions = 0
-  // What comes while it looks waits with the signal, and is the next look.
   const listen = Effect.suspend(() =>
     feed.hear(resubscriptions > 0 ? [{ _tag: "Reconnected" }] : [])
   ).pipe(

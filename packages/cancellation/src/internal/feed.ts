@@ -21,7 +21,7 @@ import { understoodLook } from "./answers.ts"
 import type { Attempts } from "./attempts.ts"
 import { afterRest } from "./inSteps.ts"
 import { makeFindings } from "./findings.ts"
-import { makeLane } from "./lane.ts"
+import { type Lane, makeLane } from "./lane.ts"
 import { makeOutage } from "./outage.ts"
 import { makePolling, type Polling } from "./polling.ts"
 import { makeSegmentIndex } from "./segmentIndex.ts"
@@ -67,7 +67,7 @@ export interface Feed extends Pick<Polling, "want" | "unwant"> {
    * watched here.
    */
   readonly hint: (run: Run) => Effect.Effect<void>
-  /** Hints from elsewhere, all that have come; until what they are about has been looked at. */
+  /** Hints from elsewhere, all that came together: a look at what they are about begins at once. */
   readonly hear: (hints: ReadonlyArray<StopHint>) => Effect.Effect<void>
   /** A start is the first look at a run: how it went. */
   readonly started: (
@@ -101,12 +101,10 @@ export const makeFeed = (options: {
   })
 
   // Where there are no runs, whoever hints cannot name the one that is watched.
-  const reachedBy = (run: Run): ReadonlyArray<Segment> =>
-    segments.under(store.supports.runs ? runKey(run) : messageKey(run.ref))
-  const segmentsOf = (run: Run): ReadonlyArray<Segment> => {
-    const reached = reachedBy(run)
-    return store.supports.runs ? reached : reached.filter(({ key }) => key === runKey(run))
-  }
+  const addressOf = store.supports.runs ? runKey : (run: Run) => messageKey(run.ref)
+  const reachedBy = (run: Run): ReadonlyArray<Segment> => segments.under(addressOf(run))
+  const segmentsOf = (run: Run): ReadonlyArray<Segment> =>
+    reachedBy(run).filter(({ key }) => key === runKey(run))
   const findings = makeFindings({ store, context, outage, absence, segmentsOf })
   const announcedBy = (run: Run): ReadonlyArray<Segment> => {
     const meant = reachedBy(run)
@@ -190,34 +188,38 @@ export const makeFeed = (options: {
     )
   })
 
+  const wantedOf = (items: ReadonlyArray<Segment>): ReadonlyArray<Segment> =>
+    Array.from(new Set(items)).filter(isWatched)
+
+  const lookTogether = (wanted: ReadonlyArray<Segment>, by: DetectedBy) =>
+    spanned(() => wanted.length, by)(lookAt(wanted, by))
+
   // One look in flight, the rest joined into the next: none of them waits for a tick.
-  const looks = (
-    by: DetectedBy,
-    beginning: (wanted: ReadonlyArray<Segment>) => Effect.Effect<void>
-  ) =>
-    makeLane<Segment>({
-      scope,
-      context,
-      process: (items) => {
-        const wanted = Array.from(new Set(items)).filter(isWatched)
-        if (wanted.length === 0) return Effect.succeed([])
-        const afterwards = beginning(wanted)
-        return spanned(
-          () => wanted.length,
-          by
-        )(lookAt(wanted, by)).pipe(Effect.andThen(afterwards), Effect.as([]))
-      }
-    })
-  const first = looks("start", () => Effect.void)
-  const hinted = looks("hint", (wanted) => {
-    const announced = wanted.filter(({ isAnnounced }) => isAnnounced)
-    for (const segment of announced) segment.isAnnounced = false
-    return Effect.suspend(() =>
-      Effect.forEach(announced.filter(isWatched), (segment) => recheck(segment), {
-        discard: true
-      })
-    )
+  const first = makeLane<Segment>({
+    scope,
+    context,
+    process: (items) => {
+      const wanted = wantedOf(items)
+      return Effect.as(wanted.length === 0 ? Effect.void : lookTogether(wanted, "start"), [])
+    }
   })
+  const hinted: Lane<Segment> = makeLane({
+    scope,
+    context,
+    process: (items) => {
+      const wanted = wantedOf(items)
+      if (wanted.length === 0) return Effect.succeed([])
+      // As the look begins: a hint that comes meanwhile has looks of its own.
+      const announced = wanted.filter(({ isAnnounced }) => isAnnounced)
+      for (const segment of announced) segment.isAnnounced = false
+      return lookTogether(wanted, "hint").pipe(
+        Effect.andThen(Effect.suspend(() => recheckAll(announced))),
+        Effect.as([])
+      )
+    }
+  })
+  const recheckAll = (announced: ReadonlyArray<Segment>) =>
+    Effect.forEach(announced.filter(isWatched), (segment) => recheck(segment), { discard: true })
   const recheck = (segment: Segment) =>
     Effect.forEach(rechecks, (pause) =>
       Effect.andThen(
@@ -263,7 +265,7 @@ export const makeFeed = (options: {
       const announced = hints.flatMap((hint) => (hint._tag === "Hint" ? announcedBy(hint.run) : []))
       // Others may have been missed: one look at everything.
       const meant = hints.some(({ _tag }) => _tag === "Reconnected") ? segments.all() : announced
-      return meant.length === 0 ? Effect.void : hinted.work(meant)
+      return meant.length === 0 ? Effect.void : hinted.beginAll(meant)
     },
     started: (runs, exit) =>
       Effect.suspend(() => {

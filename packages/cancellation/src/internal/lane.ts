@@ -3,7 +3,7 @@
  *
  * One batch is under way at a time; what is offered meanwhile makes the next one. So a burst of ten
  * thousand starts is a handful of statements, and one start alone does not wait for company. The
- * lane's fiber lives only while there is something to do; who comes with a batch of its own can be it.
+ * lane's fiber lives only while there is something to do.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,11 +15,8 @@ export interface Lane<T> {
   readonly offer: (item: T) => Effect.Effect<void>
   /** Adds many items to the next batch; a step. */
   readonly offerAll: (items: Iterable<T>) => Effect.Effect<void>
-  /**
-   * Adds many items, which have gathered before, and works here until nothing is left to do, unless
-   * that is done elsewhere. If it is interrupted, what is under way is dropped.
-   */
-  readonly work: (items: Iterable<T>) => Effect.Effect<void>
+  /** The same for what has gathered elsewhere: a batch begins at once if none is under way. */
+  readonly beginAll: (items: Iterable<T>) => Effect.Effect<void>
   /** Tries again now what has failed. */
   readonly hurry: Effect.Effect<void>
   /** Waits until nothing is left to do. */
@@ -79,6 +76,7 @@ export const makeLane = <T>(options: {
   }
 
   const start = Effect.asVoid(Effect.forkIn(loop, options.scope))
+  const startNow = Effect.asVoid(Effect.forkIn(loop, options.scope, { startImmediately: true }))
 
   return {
     offer: (item) => {
@@ -89,11 +87,10 @@ export const makeLane = <T>(options: {
       for (const item of items) waiting.push(item)
       return wake()
     },
-    work: (items) =>
-      Effect.suspend(() => {
-        for (const item of items) waiting.push(item)
-        return wake(loop)
-      }),
+    beginAll: (items) => {
+      for (const item of items) waiting.push(item)
+      return wake(startNow)
+    },
     hurry: Effect.sync(() => void hurried.openUnsafe()),
     idle: idle.await
   }

@@ -21,7 +21,7 @@ export interface HintInbox {
 }
 
 export const makeHintInbox = (): HintInbox => {
-  let waiting: ReadonlyArray<StopHint> = []
+  let waiting: Array<StopHint> = []
   let hasEnded = false
   let arrival = Deferred.makeUnsafe<void>()
 
@@ -36,7 +36,7 @@ export const makeHintInbox = (): HintInbox => {
 
   return {
     offer: (hints) => {
-      waiting = waiting.concat(hints)
+      for (const hint of hints) waiting.push(hint)
       Deferred.doneUnsafe(arrival, Effect.void)
     },
     hints: Stream.fromPull(Effect.succeed(pull)),

@@ -42,14 +42,14 @@ export const decodeStop = (payload: string): Option.Option<Run> => {
       chatId,
       messageId
     },
-    checked
+    unchecked
   )
-  return Option.some(new Run({ ref, runId }, checked))
+  return Option.some(new Run({ ref, runId }, unchecked))
 }
 
 // Looked at once, and not again as the run is made of them: this is on the way of every stop.
 const areIds = Schema.is(Schema.Tuple([CompanyId, UserId, ChatId, MessageId, RunId]))
-const checked = { disableChecks: true }
+const unchecked = { disableChecks: true }
 
 const parsed = (payload: string): unknown => {
   try {
