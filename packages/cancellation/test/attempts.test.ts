@@ -4,6 +4,9 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
+import * as References from "effect/References"
 import { TestClock } from "effect/testing"
 import { makeAttempts } from "../src/internal/attempts.ts"
 import { forkNow, settle } from "./fixture-1.ts"
@@ -44,6 +47,71 @@ describe("Law 12: Calls that resist their interrupt", () => {
       )
       assert.strictEqual(made, 4)
       for (const end of [second, third]) yield* Deferred.succeed(end, undefined)
+    })
+  )
+})
+
+describe("Law 12: A call whose caller is interrupted", () => {
+  let alive = 0
+  const counted = Effect.provideService(Metric.FiberRuntimeMetrics, {
+    recordFiberStart: () => void alive++,
+    recordFiberEnd: () => void alive--
+  })
+
+  it.effect("by the call itself is left, and its timer with it", () =>
+    Effect.gen(function* () {
+      alive = 0
+      const attempts = makeAttempts(Duration.seconds(5))
+      const own: { caller?: Fiber.Fiber<unknown, unknown> } = {}
+      const call = Effect.suspend(() => {
+        own.caller?.interruptUnsafe()
+        return Effect.never
+      })
+      const attempt = Effect.andThen(Effect.yieldNow, attempts.make("stopRequests", call))
+      own.caller = yield* Effect.forkChild(attempt).pipe(counted)
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(own.caller)))
+      yield* settle
+      assert.strictEqual(alive, 0)
+    })
+  )
+
+  it.live("is left, wherever the caller pauses", () =>
+    Effect.gen(function* () {
+      const running: Array<{ readonly budget: number; readonly turns: number }> = []
+      for (let budget = 4; budget < 24; budget++) {
+        for (let turns = 0; turns < 16; turns++) {
+          let calls = 0
+          const call = Effect.suspend(() => {
+            calls++
+            return Effect.never
+          }).pipe(Effect.ensuring(Effect.sync(() => void calls--)))
+          const caller = yield* Effect.forkDetach(
+            makeAttempts(Duration.seconds(5)).make("stopRequests", call)
+          ).pipe(Effect.provideService(References.MaxOpsBeforeYield, budget))
+          for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+          yield* Fiber.interrupt(caller)
+          yield* Effect.yieldNow
+          if (calls > 0) running.push({ budget, turns })
+        }
+      }
+      assert.deepStrictEqual(running, [])
+    })
+  )
+
+  it.effect("has its timer taken down, though who waits for the caller throws", () =>
+    Effect.gen(function* () {
+      alive = 0
+      const end = yield* Deferred.make<void>()
+      const attempt = makeAttempts(Duration.seconds(5)).make("stopRequests", Deferred.await(end))
+      const caller = yield* Effect.forkDetach(attempt).pipe(counted)
+      caller.addObserver(() => {
+        throw new Error("the application's own")
+      })
+      yield* settle
+      assert.throws(() => Deferred.doneUnsafe(end, Effect.void), "the application's own")
+      yield* settle
+      assert.isDefined(caller.pollUnsafe())
+      assert.strictEqual(alive, 0)
     })
   )
 })

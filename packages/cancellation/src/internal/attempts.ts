@@ -58,14 +58,19 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
           const exit = fiber.pollUnsafe()
           if (exit !== undefined) return Effect.succeed(answerOf(operation, exit, understood))
           return Effect.flatMap(Effect.forkDetach(Effect.sleep(timeout)), (timer) =>
-            restore(
-              firstOf(fiber, timer, () => leave(operation, fiber)).pipe(
-                Effect.map((answer) =>
-                  answer === undefined
-                    ? Exit.fail(unavailable(operation, new Error("it took too long")))
-                    : answerOf(operation, answer, understood)
-                )
-              )
+            restore(firstOf(fiber, timer)).pipe(
+              // Also of an interrupt that came before anybody listened.
+              Effect.onInterrupt(() =>
+                Effect.sync(() => {
+                  timer.interruptUnsafe()
+                  leave(operation, fiber)
+                })
+              ),
+              Effect.map((answer) => {
+                if (answer !== undefined) return answerOf(operation, answer, understood)
+                leave(operation, fiber)
+                return Exit.fail(unavailable(operation, new Error("it took too long")))
+              })
             )
           )
         })
@@ -74,13 +79,12 @@ export const makeAttempts = (timeout: Duration.Duration): Attempts => {
 }
 
 /**
- * How the call went; nothing if the timer ended first. Who waits no longer leaves the call. No race of
- * effects, which is two more fibers: this is on the way of every stop.
+ * How the call went; nothing if the timer ended first. No race of effects, which is two more fibers:
+ * this is on the way of every stop.
  */
 const firstOf = <A, E>(
   call: Fiber.Fiber<A, E>,
-  timer: Fiber.Fiber<void>,
-  leave: () => void
+  timer: Fiber.Fiber<void>
 ): Effect.Effect<Exit.Exit<A, E> | undefined> =>
   Effect.callback((resume) => {
     // Each may have ended by now, and is heard at once then.
@@ -88,20 +92,20 @@ const firstOf = <A, E>(
     let ignoreTimer = constVoid
     ignoreTimer = timer.addObserver(() => {
       ignoreCall()
-      leave()
       resume(Effect.undefined)
     })
     ignoreCall = call.addObserver((exit) => {
       ignoreTimer()
       // Whoever waits goes on within this, and not before a timer has been taken down.
-      resume(Effect.succeed(exit))
-      timer.interruptUnsafe()
+      try {
+        resume(Effect.succeed(exit))
+      } finally {
+        timer.interruptUnsafe()
+      }
     })
     return Effect.sync(() => {
       ignoreCall()
       ignoreTimer()
-      timer.interruptUnsafe()
-      leave()
     })
   })
 

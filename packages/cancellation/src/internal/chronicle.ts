@@ -13,9 +13,10 @@ import type { RunRecord } from "../StopRequest.ts"
 export interface Chronicle {
   readonly run: Run
   /**
-   * `waiting`: not sent yet. `sent`: the store may know it. `known`: the store has answered.
-   * `forgotten`: erased, so nothing is sent of it any more. `doubtful`: erased while no answer to its
-   * start had come, so the store may have it still; its end is tried once, its start never again.
+   * `waiting`: not sent yet. `sent`: the store may know it, by this start or another watch's. `known`:
+   * the store has answered. `forgotten`: erased, so nothing is sent of it any more. `doubtful`: erased
+   * while no answer to its start had come, so the store may have it still; its end is tried once, its
+   * start never again.
    */
   start: "waiting" | "sent" | "known" | "forgotten" | "doubtful"
   /** Done when the start now under way has succeeded or failed. */

@@ -30,7 +30,7 @@ export class Detection {
   /** Reads the flag. */
   readonly isCancelled: Effect.Effect<boolean>
   private readonly flag = Ref.makeUnsafe(false)
-  private readonly waiters = Deferred.makeUnsafe<CancellationEvent>()
+  private waiters: Set<(event: CancellationEvent) => void> | undefined
   private readonly handlerTimeout: Duration.Duration
   private event: CancellationEvent | undefined
   private closed = false
@@ -57,7 +57,14 @@ export class Detection {
 
   /** Waits for the event. */
   get cancellation(): Effect.Effect<CancellationEvent> {
-    return Deferred.await(this.waiters)
+    // No `Deferred`, whose waiters are told one by one until one of them throws.
+    return Effect.callback<CancellationEvent>((resume) => {
+      const tell = (event: CancellationEvent) => resume(Effect.succeed(event))
+      if (this.event !== undefined) return tell(this.event)
+      const waiters = (this.waiters ??= new Set())
+      waiters.add(tell)
+      return Effect.sync(() => void waiters.delete(tell))
+    })
   }
 
   /** Called once, in the step; at once if it was taken before. Answers how to take it back. */
@@ -93,8 +100,10 @@ export class Detection {
     this.otherListeners = undefined
     if (listener !== undefined) apart(listener)
     otherListeners?.forEach(apart)
-    apart(() => Deferred.doneUnsafe(this.waiters, Effect.succeed(detected)))
-    if (this.pubsub !== undefined) PubSub.publishUnsafe(this.pubsub, detected)
+    const { pubsub, waiters } = this
+    this.waiters = undefined
+    waiters?.forEach((tell) => apart(() => tell(detected)))
+    if (pubsub !== undefined) apart(() => PubSub.publishUnsafe(pubsub, detected))
     this.controller?.abort(abortError(detected))
   }
 
@@ -265,8 +274,8 @@ export class Detection {
   }
 }
 
-// An observer of a fiber that ends within the step may throw. That is the program's own uncaught error, as
-// of a listener on the signal, and keeps nobody else from being told.
+// An observer of a fiber that ends within the step may throw. That is the program's own uncaught error,
+// as of a listener on the signal, and keeps nobody else from being told.
 const apart = (tell: () => unknown): void => {
   try {
     tell()

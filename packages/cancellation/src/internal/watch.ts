@@ -73,6 +73,8 @@ export interface WatchOptions {
   readonly context: Context.Context<never>
 }
 
+const unchecked = { disableChecks: true }
+
 // A class, because there is one for each run, as of `Detection`.
 export class RunWatch implements Watch, Listed<RunWatch> {
   previous: RunWatch | undefined = undefined
@@ -200,10 +202,7 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   stepUnsafe(run: Run, request: StopRequest, by: DetectedBy, at: number): Effect.Effect<void> {
     if (this.closed || this.detection.isCancelledUnsafe()) return Effect.void
     // Of parts that have been looked at.
-    const event = new CancellationEvent(
-      { run, request, detectedAt: at, detectedBy: by },
-      { disableChecks: true }
-    )
+    const event = new CancellationEvent({ run, request, detectedAt: at, detectedBy: by }, unchecked)
     // Before the step: interrupted work ends, and its run closes, within it.
     if (by !== "local") this.unobserved = this.partOf(runKey(run))
     this.detection.stepUnsafe(event)
@@ -244,10 +243,13 @@ export class RunWatch implements Watch, Listed<RunWatch> {
 
   private tell(part: Part): Effect.Effect<void> {
     const { feed, store, writes } = this.shared
+    const start = () => writes.start(part)
     // Cancelled meanwhile by another fiber: nothing would remove it again before its end.
-    if (this.detection.isCancelledUnsafe()) return feed.remove([part])
+    if (this.detection.isCancelledUnsafe()) {
+      return afterRest(feed.remove([part]), part.start === "sent" ? start : constant(Effect.void))
+    }
     // For a store that knows runs the answer to the start is the first look.
-    return store.supports.runs ? writes.start(part) : feed.firstLook(part)
+    return store.supports.runs ? start() : feed.firstLook(part)
   }
 
   // `runSync` cannot wait: it is told what the store knows.
