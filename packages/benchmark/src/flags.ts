@@ -58,8 +58,9 @@ const workOf = (ref: MessageRef, onInterrupt: (ref: MessageRef) => void) =>
   Effect.onInterrupt(Effect.never, () => Effect.sync(() => onInterrupt(ref)))
 
 /**
- * The floor: flags for these runs, bare fibers, and one listener that interrupts the one it hears of. It asks nothing, so
- * that anybody who may send a notification can stop anything, and what it does not hear is lost.
+ * The floor: flags for these runs, bare fibers, and one listener that interrupts the one it hears of.
+ * It asks nothing, so that anybody who may send a notification can stop anything, and what it does not
+ * hear is lost.
  */
 export const startListened = Effect.fnUntraced(function* (
   url: string,
@@ -83,8 +84,8 @@ export const startListened = Effect.fnUntraced(function* (
 })
 
 /**
- * By hand: flags for these runs, and a poller for each that asks every 2 seconds. They begin spread over an interval, as
- * runs do that begin when they like; answers when all have asked once.
+ * By hand: flags for these runs, and a poller for each that asks every 2 seconds. They begin spread
+ * over an interval, as runs do that begin when they like; answers when all have asked once.
  */
 export const startPolled = Effect.fnUntraced(function* (
   url: string,
@@ -98,14 +99,14 @@ export const startPolled = Effect.fnUntraced(function* (
   yield* addFlags(url, refs)
   const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
   const allAsked = yield* Latch.make(false)
-  let asked = 0
+  const asked = new Set<number>()
   const agents = yield* forkAll(
     refs.map((ref, index) =>
       watchByHand({
         isStopped: Effect.tap(isFlagSet(sql, ref), () =>
           Effect.sync(() => {
             onLook()
-            if (++asked === refs.length) allAsked.openUnsafe()
+            if (asked.add(index).size === refs.length) allAsked.openUnsafe()
           })
         ),
         pollInterval: "2 seconds",

@@ -44,9 +44,10 @@ export const latencyPolling: Part = {
         bars: together.slice(0, runs.length).flatMap(barsOf),
         notes: [
           `${stops} stops of each size at random moments of ${quick ? 2 : 14} s; a round is 2 s. All sizes are watched at the same time.`,
-          "Bare is one SELECT of all flags every 2 s, at the same time.",
+          "Some 70 stops a round are few for a p99; the bar is of all rounds together.",
+          "Bare is one SELECT of the flags every 2 s, at the same time; it interrupts nothing.",
           named
-            ? "By hand is a poller each, before the rest begins."
+            ? "By hand is a poller each, before the rest begins; 1 run is 500 of them, beside the 1,000."
             : "`npm run bench latency-polling` has pollers by hand too.",
           ...(quick ? [] : ["1 run is 500 repos of one run each, whose ticks fall as they like."])
         ]

@@ -94,11 +94,19 @@ const startAll = Effect.fnUntraced(function* (url: string, group: string, size: 
   }
 }, Effect.scoped)
 
+// As many connections as a pool has: to open them is no part of a start.
+const warm = (sql: PgClient.PgClient) =>
+  Effect.forEach(Array.from({ length: 10 }), () => sql`SELECT pg_sleep(0.05)`, {
+    concurrency: "unbounded",
+    discard: true
+  })
+
 const insertAll = Effect.fnUntraced(function* (url: string, refs: ReadonlyArray<MessageRef>) {
   const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
   const chunks = Array.from({ length: Math.ceil(refs.length / 1000) }, (_, index) =>
     refs.slice(index * 1000, (index + 1) * 1000)
   )
+  yield* warm(sql)
   const began = now()
   yield* Effect.forEach(chunks, (some) => insertFlags(sql, some), {
     concurrency: "unbounded",
@@ -112,6 +120,7 @@ const startAllByHand = Effect.fnUntraced(function* (url: string, refs: ReadonlyA
   const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
   let statements = 0
   const asked = yield* Latch.make(false)
+  yield* warm(sql)
   const began = now()
   yield* Effect.forEach(
     refs,
