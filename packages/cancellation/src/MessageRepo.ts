@@ -21,6 +21,7 @@ import { makeForget } from "./internal/erasure.ts"
 import { makeFeed } from "./internal/feed.ts"
 import { makeLeaseHolder } from "./internal/lease.ts"
 import { count, notNegative, positive } from "./Setting.ts"
+import { makeLiveRuns } from "./internal/liveRuns.ts"
 import { makeOpenWatches } from "./internal/openWatches.ts"
 import { RunWatch, type Watch, type WatchContext, type WatchOptions } from "./internal/watch.ts"
 import { annotations, plural, whatFailed } from "./internal/words.ts"
@@ -156,7 +157,7 @@ const make = Effect.fnUntraced(function* (options: MessageRepoOptions = {}) {
   // Made once: it is what nearly every stop says, and making it is a good part of asking for one.
   const byUser = StopIntent.make({ reason: "user" })
   const open = makeOpenWatches()
-  const live = new Map<string, number>()
+  const live = makeLiveRuns()
   let draining = false
 
   const shared: WatchContext = {

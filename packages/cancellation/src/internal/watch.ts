@@ -18,6 +18,7 @@ import type { Detection } from "./detection.ts"
 import type { Feed } from "./feed.ts"
 import { afterRest, inSteps, type Step } from "./inSteps.ts"
 import type { LeaseHolder } from "./lease.ts"
+import type { LiveRuns } from "./liveRuns.ts"
 import type { OpenWatches } from "./openWatches.ts"
 import { Part } from "./part.ts"
 import type { Listed } from "./roster.ts"
@@ -55,11 +56,7 @@ export interface WatchContext {
   readonly writes: Writes
   readonly lease: LeaseHolder | undefined
   readonly open: OpenWatches
-  /**
-   * How many watches of this repo have the run, by its key: the last to close says how it ended. Empty
-   * if the store knows no runs.
-   */
-  readonly live: Map<string, number>
+  readonly live: LiveRuns
   readonly pollTimeout: Duration.Duration
   /** Runs that open are cancelled. */
   readonly isDraining: () => boolean
@@ -74,6 +71,7 @@ export interface WatchOptions {
 }
 
 const unchecked = { disableChecks: true }
+const nothing = constant(Effect.void)
 
 // A class, because there is one for each run, as of `Detection`.
 export class RunWatch implements Watch, Listed<RunWatch> {
@@ -232,12 +230,10 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   }
 
   private joinRun(run: Run): Part {
-    const { live } = this.shared
     const key = runKey(run)
     const part = new Part(this, run, key, key)
-    // Another watch may have told the store of it: its end is told, whether or not this start was sent.
-    if (live.has(key)) part.start = "sent"
-    live.set(key, (live.get(key) ?? 0) + 1)
+    // Another may have told the store of it: its end is told, whether or not this start was sent.
+    if (!this.shared.live.join(key)) part.start = "sent"
     return part
   }
 
@@ -245,9 +241,8 @@ export class RunWatch implements Watch, Listed<RunWatch> {
     const { feed, store, writes } = this.shared
     const start = () => writes.start(part)
     // Cancelled meanwhile by another fiber: nothing would remove it again before its end.
-    if (this.detection.isCancelledUnsafe()) {
-      return afterRest(feed.remove([part]), part.start === "sent" ? start : constant(Effect.void))
-    }
+    const isCancelled = this.detection.isCancelledUnsafe()
+    if (isCancelled) return afterRest(feed.remove([part]), part.start === "sent" ? start : nothing)
     // For a store that knows runs the answer to the start is the first look.
     return store.supports.runs ? start() : feed.firstLook(part)
   }
@@ -256,7 +251,7 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   private lookAndWait(all: ReadonlyArray<Part>): Effect.Effect<void> {
     const { feed, pollTimeout, writes } = this.shared
     return Effect.flatMap(Scheduler.Scheduler, ({ executionMode }) => {
-      const look = (some: ReadonlyArray<Part>) => feed.look(some, "check", constant(Effect.void))
+      const look = (some: ReadonlyArray<Part>) => feed.look(some, "check", nothing)
       if (executionMode === "sync") return look(all)
       // A stop that came first waits for the start, and is in its answer. What was sent before may
       // have been answered before a stop; what is sent from now on is a look in itself.
@@ -281,10 +276,10 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   }
 
   private writeOutcome(): Effect.Effect<void> {
-    const { store, writes } = this.shared
+    const { live, store, writes } = this.shared
     if (!store.supports.runs) return Effect.void
     return writes.ended(
-      this.parts.filter(({ key }) => this.leaveRun(key)),
+      this.parts.filter(({ key }) => live.leave(key)),
       this.outcome
     )
   }
@@ -294,15 +289,6 @@ export class RunWatch implements Watch, Listed<RunWatch> {
     runsWatched.modifyUnsafe(-1, this.context)
     this.shared.open.remove(this)
     return Effect.void
-  }
-
-  /** Answers whether no other watch has the run. */
-  private leaveRun(key: string): boolean {
-    const { live } = this.shared
-    const others = (live.get(key) ?? 1) - 1
-    if (others > 0) live.set(key, others)
-    else live.delete(key)
-    return others === 0
   }
 
   private tellObserved(): Effect.Effect<void> {
@@ -316,6 +302,6 @@ export class RunWatch implements Watch, Listed<RunWatch> {
 
   private announce(): Effect.Effect<void> {
     const event = this.detection.eventUnsafe()
-    return event === undefined ? Effect.void : announced(event, this.context)
+    return event ? announced(event, this.context) : Effect.void
   }
 }
