@@ -30,7 +30,7 @@ export const burst: Part = {
       const hand: Record<Way, Array<Times>> = { chat: [], message: [] }
       const size = quick ? 1000 : 10_000
       // Ten thousand commits take a while, and are ten thousand figures; a poller takes its interval.
-      const times = { chat: roundsOfLong(options, 3), message: roundsOfLong(options, 1) }
+      const times = { chat: roundsOfLong(options, 2), message: roundsOfLong(options, 1) }
       const timesBare = { ...times, message: roundsOfLong(options, 0) }
       const timesByHand = { chat: quick ? 0 : roundsOfLong(options, 1), message: 0 }
       for (const way of ways) {

@@ -23,7 +23,7 @@ export const latency: Part = {
     Effect.gen(function* () {
       yield* prepare(databaseUrl)
       const sizes = quick ? [1, 1000] : [1, 1000, 10_000]
-      const stops = quick ? 8 : named ? 45 : 25
+      const stops = quick ? 8 : named ? 45 : 18
       const all = yield* Effect.forEach(sizes, (size) =>
         Effect.scoped(measure({ url: databaseUrl, size, rounds: 7, stops }))
       )

@@ -33,7 +33,7 @@ export const start: Part = {
       const rounds: Array<Effect.Success<ReturnType<typeof startAll>>> = []
       const bare: Array<Started> = []
       const byHand: Array<Started> = []
-      const times = roundsOfLong(options, 3)
+      const times = roundsOfLong(options, 2)
       const timesByHand = quick ? 0 : roundsOfLong(options, 1)
       for (let round = 0; round < times; round++) {
         rounds.push(yield* startAll(databaseUrl, `start${round}`, size))
