@@ -107,7 +107,7 @@ const cut = <A, E, R>(
 
 const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done, R>) => {
   type Ended = Exit.Exit<A, E | Cause.Done<Done>>
-  let puller: Fiber.Fiber<never, E | Cause.Done<Done>> | undefined
+  let puller: Fiber.Fiber<never> | undefined
   let answer: ((exit: Ended) => void) | undefined
   let finish: (() => void) | undefined
   /** What was told with nobody waiting for it yet. */
@@ -143,23 +143,24 @@ const makePulls = <A, E, Done, R>(self: Cancellable, pull: Pull.Pull<A, E, Done,
     else wake = resume
   })
 
-  // One fiber for all pulls that succeed: what the source forks in one of them lives until the stream
-  // ends.
-  const pullOn: Effect.Effect<never, E | Cause.Done<Done>, R> = Effect.flatMap(
-    whenWanted,
-    (value) => {
+  // One fiber for all pulls: what the source forks in one of them lives until the stream ends.
+  const pullForEver: Effect.Effect<never, never, R> = Effect.matchCauseEffect(whenWanted, {
+    onSuccess: (value) => {
       told(Exit.succeed(value))
-      return pullOn
+      return pullForEver
+    },
+    onFailure: (cause) => {
+      told(Exit.failCause(cause))
+      return pullForEver
     }
-  )
+  })
 
   const start = Effect.uninterruptible(
-    Effect.map(Effect.forkDetach(pullOn, { startImmediately: true }), (fiber) => {
+    Effect.map(Effect.forkDetach(pullForEver, { startImmediately: true }), (fiber) => {
       puller = fiber
-      // It ends with the pull that fails, or in which it is interrupted.
+      // Interrupted in a pull, it ends without having told.
       fiber.addObserver((exit) => {
-        if (puller === fiber) puller = undefined
-        if (pulling) told(exit)
+        if (Exit.isFailure(exit) && pulling) told(exit)
       })
     })
   )
