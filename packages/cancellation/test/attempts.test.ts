@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import * as References from "effect/References"
 import { TestClock } from "effect/testing"
 import { makeAttempts } from "../src/internal/attempts.ts"
 import { forkNow, settle } from "./fixture-1.ts"
+import { failuresOf, pausing, takeTurns } from "./pauses.ts"
 
 describe("Law 12: Calls that resist their interrupt", () => {
   it.effect("make room for one more each as they end, and not for all", () =>
@@ -77,23 +77,21 @@ describe("Law 12: A call whose caller is interrupted", () => {
 
   it.live("is left, wherever the caller pauses", () =>
     Effect.gen(function* () {
-      const running: Array<{ readonly budget: number; readonly turns: number }> = []
-      for (let budget = 4; budget < 24; budget++) {
-        for (let turns = 0; turns < 16; turns++) {
+      const running = yield* failuresOf((pause) =>
+        Effect.gen(function* () {
           let calls = 0
           const call = Effect.suspend(() => {
             calls++
             return Effect.never
           }).pipe(Effect.ensuring(Effect.sync(() => void calls--)))
-          const caller = yield* Effect.forkDetach(
-            makeAttempts(Duration.seconds(5)).make("stopRequests", call)
-          ).pipe(Effect.provideService(References.MaxOpsBeforeYield, budget))
-          for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+          const attempt = makeAttempts(Duration.seconds(5)).make("stopRequests", call)
+          const caller = yield* Effect.forkDetach(pausing(pause)(attempt))
+          yield* takeTurns(pause)
           yield* Fiber.interrupt(caller)
           yield* Effect.yieldNow
-          if (calls > 0) running.push({ budget, turns })
-        }
-      }
+          return calls === 0
+        })
+      )
       assert.deepStrictEqual(running, [])
     })
   )

@@ -2,14 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as References from "effect/References"
 import { TestClock } from "effect/testing"
 import { makePolling } from "../src/internal/polling.ts"
 import { settle } from "./fixture-1.ts"
+import { failuresOf, type Pause, pausing, takeTurns } from "./pauses.ts"
 
 describe("Law 15: Polling that ends", () => {
   /** Whether there are ticks for what is watched again so many turns after the last was watched. */
-  const isPolledAfter = (turns: number) =>
+  const isPolledAfter = (pause: Pause) =>
     Effect.gen(function* () {
       let isIdle = false
       let ticks = 0
@@ -23,26 +23,17 @@ describe("Law 15: Polling that ends", () => {
       yield* settle
       isIdle = true
       yield* polling.update()
-      for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+      yield* takeTurns(pause)
       isIdle = false
       yield* polling.update()
       yield* settle
       yield* TestClock.adjust("5 seconds")
       return ticks > 0
-    }).pipe(Effect.scoped)
+    }).pipe(Effect.scoped, pausing(pause))
 
   it.effect("goes on for a run that begins meanwhile, wherever its fiber pauses", () =>
     Effect.gen(function* () {
-      const missed: Array<{ readonly budget: number; readonly turns: number }> = []
-      for (let budget = 3; budget <= 20; budget++) {
-        for (let turns = 0; turns < 12; turns++) {
-          const isPolled = yield* isPolledAfter(turns).pipe(
-            Effect.provideService(References.MaxOpsBeforeYield, budget)
-          )
-          if (!isPolled) missed.push({ budget, turns })
-        }
-      }
-      assert.deepStrictEqual(missed, [])
+      assert.deepStrictEqual(yield* failuresOf(isPolledAfter), [])
     })
   )
 })
