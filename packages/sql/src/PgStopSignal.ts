@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { PgClient, type PgConnection } from "@effect/sql-pg"
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -157,8 +158,8 @@ const make = Effect.fnUntraced(function* (options: PgStopSignalOptions) {
 
   // Together what has come together: of a chat that is stopped, one look reaches all runs.
   const hear = (notifications: ReadonlyArray<PgConnection.Notification>) => {
-    const runs = notifications.map(({ payload }) => decodeStop(payload)).filter(Option.isSome)
-    tell(runs.map(({ value }) => ({ _tag: "Hint", run: value })))
+    const runs = Arr.getSomes(notifications.map(({ payload }) => decodeStop(payload)))
+    tell(runs.map((run) => ({ _tag: "Hint", run })))
     if (warnedOfNonsense || runs.length === notifications.length) return Effect.void
     warnedOfNonsense = true
     return Effect.logWarning(

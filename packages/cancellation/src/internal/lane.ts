@@ -58,7 +58,7 @@ export const makeLane = <T>(options: {
       // This fiber may pause between its last look at what waits and here: look again.
       Effect.suspend(() => {
         running = false
-        if (waiting.length > 0 && options.scope.state._tag !== "Closed") return wake()
+        if (waiting.length > 0 && options.scope.state._tag !== "Closed") return wake(start)
         idle.openUnsafe()
         return Effect.void
       })
@@ -67,7 +67,7 @@ export const makeLane = <T>(options: {
     Effect.updateContext((_: Context.Context<never>) => options.context)
   )
 
-  const wake = (by = start): Effect.Effect<void> => {
+  const wake = (by: Effect.Effect<void>): Effect.Effect<void> => {
     arrival.openUnsafe()
     if (running || waiting.length === 0) return Effect.void
     running = true
@@ -76,21 +76,20 @@ export const makeLane = <T>(options: {
   }
 
   const start = Effect.asVoid(Effect.forkIn(loop, options.scope))
+  const addAll = (items: Iterable<T>, by: Effect.Effect<void>): Effect.Effect<void> => {
+    for (const item of items) waiting.push(item)
+    return wake(by)
+  }
+
   const startNow = Effect.asVoid(Effect.forkIn(loop, options.scope, { startImmediately: true }))
 
   return {
     offer: (item) => {
       waiting.push(item)
-      return wake()
+      return wake(start)
     },
-    offerAll: (items) => {
-      for (const item of items) waiting.push(item)
-      return wake()
-    },
-    beginAll: (items) => {
-      for (const item of items) waiting.push(item)
-      return wake(startNow)
-    },
+    offerAll: (items) => addAll(items, start),
+    beginAll: (items) => addAll(items, startNow),
     hurry: Effect.sync(() => void hurried.openUnsafe()),
     idle: idle.await
   }
