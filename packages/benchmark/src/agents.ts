@@ -45,6 +45,20 @@ export const storesOn = (url: string, options: Omit<Postgres.PostgresOptions, "u
 export const repoOn = (url: string, options?: Omit<Postgres.PostgresOptions, "url">) =>
   MessageRepo.layer().pipe(Layer.provideMerge(storesOn(url, options)))
 
+/** Work that never ends by itself, and says when it is interrupted. */
+export const workOf = (ref: MessageRef, onInterrupt: (ref: MessageRef) => void) =>
+  Effect.onInterrupt(Effect.never, () => Effect.sync(() => onInterrupt(ref)))
+
+/** Notes when the work of each message was interrupted. */
+export const noteInterrupts = () => {
+  const moments = new Map<string, number>()
+  return {
+    /** By message. */
+    moments,
+    onInterrupt: ({ messageId }: MessageRef) => void moments.set(messageId, now())
+  }
+}
+
 /**
  * Starts runs, each a fiber of the scope that ends with the last write of the run; calls back when
  * one's work was interrupted.
@@ -61,8 +75,7 @@ export const startAgents = (
 ) =>
   forkAll(
     refs.map((ref) =>
-      Effect.never.pipe(
-        Effect.onInterrupt(() => Effect.sync(() => onInterrupt(ref))),
+      workOf(ref, onInterrupt).pipe(
         CancellationWatcher.runWithCancellation({ cancelResult: undefined }),
         Effect.provide(CancellationWatcher.layer({ ref, pollInterval }), { local: true })
       )

@@ -3,6 +3,7 @@
  * else, and what interrupts the run when it is set.
  */
 import { PgClient, PgConnection } from "@effect/sql-pg"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
@@ -11,18 +12,22 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import type { MessageRef } from "effect-cancellation"
 import type { SqlClient } from "effect/sql"
-import { forkAll } from "./agents.ts"
+import { forkAll, workOf } from "./agents.ts"
 import { watchByHand } from "./handWritten.ts"
 
 /** The channel that changes of flags are announced on; the payload is the flag's id. */
 export const channel = "flags"
 
 /** A pool of connections, with the driver's defaults. */
-export const clientOn = (url: string) => Layer.build(PgClient.layer({ url: Redacted.make(url) }))
+export const clientOn = (url: string) =>
+  Effect.map(
+    Layer.build(PgClient.layer({ url: Redacted.make(url) })),
+    Context.get(PgClient.PgClient)
+  )
 
 /** Makes the table. */
 export const makeFlags = Effect.fnUntraced(function* (url: string) {
-  const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
+  const sql = yield* clientOn(url)
   yield* sql`CREATE TABLE flags
     (id text PRIMARY KEY, chat_id text NOT NULL, user_aborted_at timestamptz)`
   yield* sql`CREATE INDEX flags_by_chat ON flags (chat_id)`
@@ -30,7 +35,7 @@ export const makeFlags = Effect.fnUntraced(function* (url: string) {
 
 /** Adds flags that are not set, through a connection of its own. */
 export const addFlags = Effect.fnUntraced(function* (url: string, refs: ReadonlyArray<MessageRef>) {
-  yield* insertFlags(yield* Effect.provide(PgClient.PgClient, yield* clientOn(url)), refs)
+  yield* insertFlags(yield* clientOn(url), refs)
 }, Effect.scoped)
 
 /** Adds flags that are not set, all in one statement. */
@@ -53,9 +58,6 @@ export const listen = Effect.fnUntraced(function* (url: string) {
   const connection = yield* PgConnection.make({ url: Redacted.make(url) })
   return yield* connection.listen(channel)
 })
-
-const workOf = (ref: MessageRef, onInterrupt: (ref: MessageRef) => void) =>
-  Effect.onInterrupt(Effect.never, () => Effect.sync(() => onInterrupt(ref)))
 
 /**
  * The floor: flags for these runs, bare fibers, and one listener that interrupts the one it hears of.
@@ -97,7 +99,7 @@ export const startPolled = Effect.fnUntraced(function* (
 ) {
   const { onInterrupt = () => {}, onLook = () => {} } = options
   yield* addFlags(url, refs)
-  const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
+  const sql = yield* clientOn(url)
   const allAsked = yield* Latch.make(false)
   const asked = new Set<number>()
   const agents = yield* forkAll(

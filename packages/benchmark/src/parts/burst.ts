@@ -6,7 +6,16 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { CancellationWatcher, type MessageRef } from "effect-cancellation"
-import { forkAll, messagesOf, now, repoOn, runInProcess, untilRunning } from "../agents.ts"
+import {
+  forkAll,
+  messagesOf,
+  noteInterrupts,
+  now,
+  repoOn,
+  runInProcess,
+  untilRunning,
+  workOf
+} from "../agents.ts"
 import { makeFlags, startListened, startPolled } from "../flags.ts"
 import { type Bar, type Figure, type Part, roundsOfLong } from "../Part.ts"
 import { type Request, startRequester, stopOf, stopsByChat } from "../requester.ts"
@@ -173,32 +182,23 @@ const inRun = (
 ) =>
   Effect.gen(function* () {
     yield* CancellationWatcher.onCancellation(() => Effect.sync(() => onEvent(ref)))
-    yield* CancellationWatcher.runWithCancellation(
-      Effect.onInterrupt(Effect.never, () => Effect.sync(() => onInterrupt(ref))),
-      { cancelResult: undefined }
-    )
+    yield* CancellationWatcher.runWithCancellation(workOf(ref, onInterrupt), {
+      cancelResult: undefined
+    })
   }).pipe(Effect.scoped, Effect.provide(CancellationWatcher.layer({ ref }), { local: true }))
 
 const bare = Effect.fnUntraced(function* (burst: Burst) {
-  const { group, size, url } = burst
-  const refs = messagesOf(`bare-${group}`, size)
-  const interrupts = new Map<string, number>()
-  const agents = yield* startListened(
-    url,
-    refs,
-    ({ messageId }) => void interrupts.set(messageId, now())
-  )
-  return yield* stopAll(burst, ofFlags, refs, agents, interrupts)
+  const refs = messagesOf(`bare-${burst.group}`, burst.size)
+  const { moments, onInterrupt } = noteInterrupts()
+  const agents = yield* startListened(burst.url, refs, onInterrupt)
+  return yield* stopAll(burst, ofFlags, refs, agents, moments)
 }, Effect.scoped)
 
 const byHand = Effect.fnUntraced(function* (burst: Burst) {
-  const { group, size, url } = burst
-  const refs = messagesOf(`hand-${group}`, size)
-  const interrupts = new Map<string, number>()
-  const agents = yield* startPolled(url, refs, {
-    onInterrupt: ({ messageId }) => void interrupts.set(messageId, now())
-  })
-  return yield* stopAll(burst, ofFlags, refs, agents, interrupts)
+  const refs = messagesOf(`hand-${burst.group}`, burst.size)
+  const { moments, onInterrupt } = noteInterrupts()
+  const agents = yield* startPolled(burst.url, refs, { onInterrupt })
+  return yield* stopAll(burst, ofFlags, refs, agents, moments)
 }, Effect.scoped)
 
 /** Asks for the stops of all, waits until all have ended, and says how long that took. */
@@ -215,7 +215,7 @@ const stopAll = Effect.fnUntraced(function* (
       ? refs.map((ref) => stopOf(ref, 0, kinds.message))
       : stopsByChat(refs, kinds.chat)
   const { began, ended } = yield* order(requests, connections)
-  yield* Effect.forEach(agents, Fiber.await, { discard: true })
+  yield* Fiber.awaitAll(agents)
   const over = now()
   const lastAnswer = Math.max(...ended)
   const perRequest = refs.length / requests.length

@@ -8,7 +8,15 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { type MessageRef, MessageRepo } from "effect-cancellation"
-import { messagesOf, now, runInProcess, startAgents, storesOn, untilRunning } from "../agents.ts"
+import {
+  messagesOf,
+  noteInterrupts,
+  now,
+  runInProcess,
+  startAgents,
+  storesOn,
+  untilRunning
+} from "../agents.ts"
 import { addFlags, makeFlags, startPolled } from "../flags.ts"
 import type { Bar, Figure, Part } from "../Part.ts"
 import { type Request, startRequester, stopOf } from "../requester.ts"
@@ -118,15 +126,10 @@ const stopAtRandom = Effect.fnUntraced(function* (
 const startRuns = Effect.fnUntraced(function* (size: number, stops: number) {
   const group = `polling${size}`
   const refs = messagesOf(group, size === 1 ? stops : size)
-  const moments = new Map<string, number>()
+  const { moments, onInterrupt } = noteInterrupts()
   const begin = (some: ReadonlyArray<MessageRef>) =>
     Effect.flatMap(Layer.build(Layer.fresh(MessageRepo.layer())), (repo) =>
-      Effect.provide(
-        startAgents(some, {
-          onInterrupt: ({ messageId }) => void moments.set(messageId, now())
-        }),
-        repo
-      )
+      Effect.provide(startAgents(some, { onInterrupt }), repo)
     )
   const agents =
     size > 1 ? yield* begin(refs) : (yield* Effect.forEach(refs, (ref) => begin([ref]))).flat()
@@ -136,22 +139,20 @@ const startRuns = Effect.fnUntraced(function* (size: number, stops: number) {
     kind: "message",
     refs: refs.slice(0, stops),
     moments,
-    ended: Effect.forEach(agents.slice(0, stops), Fiber.await, { discard: true })
+    ended: Fiber.awaitAll(agents.slice(0, stops))
   } satisfies Watching
 })
 
 const startByHand = Effect.fnUntraced(function* (url: string, size: number, stops: number) {
   const refs = messagesOf(`byHand${size}`, size === 1 ? stops : size)
-  const moments = new Map<string, number>()
-  const agents = yield* startPolled(url, refs, {
-    onInterrupt: ({ messageId }) => void moments.set(messageId, now())
-  })
+  const { moments, onInterrupt } = noteInterrupts()
+  const agents = yield* startPolled(url, refs, { onInterrupt })
   return {
     label: `${size} runs, by hand`,
     kind: "flag at once",
     refs: refs.slice(0, stops),
     moments,
-    ended: Effect.forEach(agents.slice(0, stops), Fiber.await, { discard: true })
+    ended: Fiber.awaitAll(agents.slice(0, stops))
   } satisfies Watching
 })
 

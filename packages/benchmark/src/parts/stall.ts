@@ -120,7 +120,7 @@ const watching = Effect.fnUntraced(function* (
     from += perRound
     return Effect.andThen(
       order(some.map((ref, index) => stopOf(ref, index * 10, kind))),
-      Effect.forEach(ended, Fiber.await, { discard: true })
+      Fiber.awaitAll(ended)
     )
   })
   timers.take()

@@ -1,7 +1,7 @@
 /**
  * What a burst of starts costs the database.
  */
-import { PgClient } from "@effect/sql-pg"
+import type { PgClient } from "@effect/sql-pg"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
@@ -102,7 +102,7 @@ const warm = (sql: PgClient.PgClient) =>
   })
 
 const insertAll = Effect.fnUntraced(function* (url: string, refs: ReadonlyArray<MessageRef>) {
-  const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
+  const sql = yield* clientOn(url)
   const chunks = Array.from({ length: Math.ceil(refs.length / 1000) }, (_, index) =>
     refs.slice(index * 1000, (index + 1) * 1000)
   )
@@ -117,7 +117,7 @@ const insertAll = Effect.fnUntraced(function* (url: string, refs: ReadonlyArray<
 
 const startAllByHand = Effect.fnUntraced(function* (url: string, refs: ReadonlyArray<MessageRef>) {
   yield* addFlags(url, refs)
-  const sql = yield* Effect.provide(PgClient.PgClient, yield* clientOn(url))
+  const sql = yield* clientOn(url)
   let statements = 0
   const asked = yield* Latch.make(false)
   yield* warm(sql)
