@@ -8,6 +8,7 @@ import {
   MessageRef,
   MessageRepo,
   MessageStore,
+  Run,
   RunQuery
 } from "../src/index.ts"
 import {
@@ -144,6 +145,30 @@ describe("MessageStore.fromLookup with a watcher", () => {
       const cancelled = yield* Effect.forEach(watchers, (watcher) => watcher.isCancelled)
       assert.deepStrictEqual(cancelled, [true, true, true])
     }).pipe(Effect.scoped, Effect.provide(layer)))
+
+  it.effect("a message that is answered twice, as by a JOIN, stops all its runs alike", () =>
+    Effect.gen(function* () {
+      const store = yield* MessageStore
+      const ref = refOf("a")
+      const runs = ["1", "2"].map((name) => Run.make({ ref, runId: runIdOf(name) }))
+      const { requests } = yield* store.stopRequests(runs)
+      assert.deepStrictEqual(
+        requests.map(({ run }) => run),
+        runs
+      )
+    }).pipe(
+      Effect.provide(
+        MessageStore.fromLookup((refs) =>
+          Effect.succeed(
+            refs.flatMap((ref) => [
+              { ref, userAbortedAt: null },
+              { ref, userAbortedAt: 1000 }
+            ])
+          )
+        )
+      )
+    )
+  )
 
   test("a check is synchronous when the lookup is", ({ flags, layer }) =>
     Effect.gen(function* () {

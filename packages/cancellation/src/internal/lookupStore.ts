@@ -39,7 +39,7 @@ export const makeLookupStore = <E>(
       const rows = yield* Effect.mapError(lookup(Array.from(distinct.values())), (error) =>
         unavailable("stopRequests", error)
       )
-      const look = answer(runs, keys, rows, yield* Clock.currentTimeMillis)
+      const look = answer(runs, keys, distinct.size, rows, yield* Clock.currentTimeMillis)
       if (!warned && rows.length > 0 && look.gone.length === runs.length) {
         warned = true
         yield* Effect.logWarning(
@@ -61,11 +61,15 @@ export const makeLookupStore = <E>(
 const answer = (
   runs: ReadonlyArray<Run>,
   keys: ReadonlyArray<string>,
+  asked: number,
   rows: ReadonlyArray<LookupRow>,
   now: number
 ): StopLook => {
+  // Each run has a message of its own, and each of these one row.
   const isInOrder =
-    rows.length === runs.length && rows.every((row, index) => row?.ref === runs[index]?.ref)
+    asked === runs.length &&
+    rows.length === asked &&
+    rows.every((row, index) => row?.ref === runs[index]?.ref)
   // Most lookups answer the very refs in their order: then no keys need be made of them.
   const byMessage = isInOrder ? undefined : rowsByMessage(rows)
   const requests: Array<StopLook["requests"][number]> = []
