@@ -58,6 +58,22 @@ describe("Law 13: Hints", () => {
     )
   }
 
+  it.effect("that come while a look is under way have looks of their own behind their own", () =>
+    Effect.gen(function* () {
+      const faults = yield* StoreFaults
+      const { run, watcher } = yield* openKnown({ pollInterval: "1 minute" })
+      yield* faults.set({ stopRequests: Fault.late("50 millis") })
+      yield* hintOf(run)
+      yield* TestClock.adjust("25 millis")
+      yield* hintOf(run)
+      // The second one's look ends at 100 ms, so its last one begins at 600 ms.
+      yield* TestClock.adjust("545 millis")
+      yield* stopElsewhere(run)
+      yield* TestClock.adjust("150 millis")
+      assert.isTrue(yield* watcher.isCancelled)
+    }).pipe(inLab())
+  )
+
   it.effect("that a signal brings one by one share their looks", () =>
     Effect.gen(function* () {
       const faults = yield* StoreFaults

@@ -32,6 +32,32 @@ describe("Law 19: A run that is watched twice", () => {
       assert.deepStrictEqual(wrong, [])
     })
   )
+
+  for (const starts of [Fault.fail, Fault.hang]) {
+    for (const closesFirst of [0, 1] as const) {
+      it.effect(
+        `is not started any more behind its end, where starts ${starts._tag.toLowerCase()} and the ${closesFirst === 0 ? "first" : "second"} ends first`,
+        () =>
+          Effect.gen(function* () {
+            const faults = yield* StoreFaults
+            const calls = Effect.map(faults.counts, ({ startRuns }) => startRuns.calls)
+            yield* faults.set({ startRuns: starts })
+            const watches = [yield* open(), yield* open()] as const
+            for (const watch of [watches[closesFirst], watches[1 - closesFirst]]) {
+              yield* TestClock.adjust("1 second")
+              if (watch !== undefined) yield* forkNow(watch.close())
+            }
+            yield* TestClock.adjust("2 minutes")
+            const before = yield* calls
+            yield* TestClock.adjust("10 minutes")
+            assert.strictEqual(yield* calls, before)
+            yield* faults.heal
+            yield* TestClock.adjust("1 minute")
+            assert.isUndefined(yield* recordOf(watches[0].run))
+          }).pipe(inLab())
+      )
+    }
+  }
 })
 
 const endsOnce = Effect.fnUntraced(function* (pause: Pause) {

@@ -278,10 +278,12 @@ export class RunWatch implements Watch, Listed<RunWatch> {
   private writeOutcome(): Effect.Effect<void> {
     const { live, store, writes } = this.shared
     if (!store.supports.runs) return Effect.void
-    return writes.ended(
-      this.parts.filter(({ key }) => live.leave(key)),
-      this.outcome
-    )
+    const over: Array<Part> = []
+    for (const part of this.parts) {
+      if (live.leave(part.key)) over.push(part)
+      else writes.left(part)
+    }
+    return writes.ended(over, this.outcome)
   }
 
   private leave(): Effect.Effect<void> {

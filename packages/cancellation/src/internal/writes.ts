@@ -37,6 +37,8 @@ export interface Writes {
   readonly observed: (chronicle: Chronicle) => Effect.Effect<void>
   /** Queues an outcome for each, and waits for the first attempt to write them, not for success. */
   readonly ended: (chronicles: ReadonlyArray<Chronicle>, outcome: RunOutcome) => Effect.Effect<void>
+  /** Another watch of the run will tell how it ended: its start is not tried for ever. */
+  readonly left: (chronicle: Chronicle) => void
   /** The runs that match and have last writes pending. */
   readonly unwritten: (matches: (run: Run) => boolean) => ReadonlyArray<Chronicle>
   /**
@@ -259,10 +261,12 @@ export const makeWrites = (options: {
 
   const patience = makePatience({ scope, context, limit: options.pollTimeout })
 
+  const lastMoment = () => clock.currentTimeMillisUnsafe() + finalWriteMillis
+
   const changeOf = (chronicle: Chronicle, to: RunChange["to"]): Change => ({
     chronicle,
     to,
-    giveUpAt: clock.currentTimeMillisUnsafe() + finalWriteMillis,
+    giveUpAt: lastMoment(),
     attempted: Deferred.makeUnsafe(),
     previous: undefined,
     next: undefined,
@@ -290,11 +294,9 @@ export const makeWrites = (options: {
         Effect.suspend(() => patience.await(changes.map(({ attempted }) => attempted)))
       )
     },
+    left: (chronicle) => void (chronicle.giveUpAt = lastMoment()),
     unwritten: (matches) =>
-      pending
-        .all()
-        .map(({ chronicle }) => chronicle)
-        .filter(({ run }) => matches(run)),
+      pending.all().flatMap(({ chronicle }) => (matches(chronicle.run) ? [chronicle] : [])),
     flush: Effect.fnUntraced(function* (limit) {
       closing ??= { limit, isSaid: false }
       yield* sayWaiting
